@@ -1,0 +1,3 @@
+module github.com/five-keys/autoscale
+
+go 1.26

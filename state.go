@@ -1,0 +1,185 @@
+package autoscale
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Instant is one moment by both clocks of the machine. Comparing the two tells
+// when the wall clock was moved.
+type Instant struct {
+	// Time is the wall clock.
+	Time time.Time `json:"time"`
+	// Uptime is the clock that runs from boot and through suspend
+	// (CLOCK_BOOTTIME); 0 where it cannot be had.
+	Uptime time.Duration `json:"uptime_ns,omitempty"`
+	// Boot identifies the boot; empty where it cannot be had.
+	Boot string `json:"boot,omitempty"`
+}
+
+// Point is one reading as the history keeps it.
+type Point struct {
+	// Time is from when on the reading is in force, until the next Point's.
+	Time time.Time `json:"t"`
+	// Load is in requests/s; a lower bound unless Verdict is OK.
+	Load float64 `json:"rps"`
+	// Verdict is how far Load may be trusted.
+	Verdict Verdict `json:"v"`
+}
+
+// Process is what is remembered of one process whose page is read.
+type Process struct {
+	// Time and Value are its last good reading of a counter.
+	Time  time.Time `json:"t,omitzero"`
+	Value float64   `json:"value,omitempty"`
+	// UnreadSince is from when on no read of it has succeeded; zero while reads
+	// succeed.
+	UnreadSince time.Time `json:"unread_since,omitzero"`
+}
+
+// Lowering is one move downwards that was made.
+type Lowering struct {
+	Time     time.Time `json:"t"`
+	Replicas int       `json:"replicas"` // how many went
+}
+
+// Failure is what is remembered of raises whose new replicas did not start.
+type Failure struct {
+	// Count is how many raises failed in a row.
+	Count int `json:"count"`
+	// Until is when the next attempt may be made.
+	Until time.Time `json:"until"`
+	// Settings identifies image and settings that failed; others may be tried
+	// at once.
+	Settings string `json:"settings,omitempty"`
+}
+
+// State is all that Decide must remember of one workload from one run to the
+// next. It is plain data; its zero value is a workload never seen.
+type State struct {
+	// Signal identifies where the load was read; another one starts anew.
+	Signal string `json:"signal"`
+	// At is the instant of the last run.
+	At Instant `json:"at"`
+	// Gap is the time between the last run and the one before it.
+	Gap time.Duration `json:"gap_ns,omitempty"`
+	// History holds the readings that a lowering looks back on, oldest first.
+	History []Point `json:"history"`
+	// Processes holds what is remembered of each process, by Sample.Process.
+	Processes map[string]Process `json:"processes,omitempty"`
+	// Count is how many replicas there were after the last run.
+	Count int `json:"count"`
+	// Moving is the count that a move which was begun leads to; nil between
+	// moves. A run that finds it set knows that the last one was killed.
+	Moving *int `json:"moving,omitempty"`
+	// Kept is when somebody else raised the count; zero for never.
+	Kept time.Time `json:"kept,omitzero"`
+	// Lowered holds the lowerings of the last day.
+	Lowered []Lowering `json:"lowered,omitempty"`
+	// Doubts counts the doubtful runs in a row.
+	Doubts int `json:"doubts,omitempty"`
+	// Failure is set while raises fail.
+	Failure *Failure `json:"failure,omitempty"`
+	// Applied is set once the workload was moved or seen in an engine.
+	Applied bool `json:"applied,omitempty"`
+}
+
+// Known reports whether s was left by an earlier run.
+func (s State) Known() bool { return !s.At.Time.IsZero() }
+
+const (
+	// maxPoints bounds History. A longer one is thinned by merging neighbours
+	// into the higher of both, which can only delay a lowering.
+	maxPoints = 720
+	// keepLowered is how long a lowering is remembered.
+	keepLowered = 24 * time.Hour
+	// keepHistory is how long readings are kept at least, so that a cooldown
+	// made longer finds the past.
+	keepHistory = 2 * time.Hour
+)
+
+// clone copies s so that the copy shares nothing with it.
+func (s State) clone() State {
+	s.History = slices.Clone(s.History)
+	s.Processes = maps.Clone(s.Processes)
+	s.Lowered = slices.Clone(s.Lowered)
+	if s.Moving != nil {
+		to := *s.Moving
+		s.Moving = &to
+	}
+	if s.Failure != nil {
+		failure := *s.Failure
+		s.Failure = &failure
+	}
+	return s
+}
+
+// prune drops what no later decision can need.
+func (s *State) prune(now time.Time, cooldown time.Duration) {
+	edge := now.Add(-max(2*cooldown, keepHistory))
+	// A point is in force until the next one, so the one before the edge stays.
+	for len(s.History) > 1 && !s.History[1].Time.After(edge) {
+		s.History = s.History[1:]
+	}
+	if len(s.History) > maxPoints {
+		s.History = merge(s.History)
+	}
+	s.Lowered = slices.DeleteFunc(s.Lowered, func(l Lowering) bool {
+		return l.Time.Before(now.Add(-keepLowered))
+	})
+}
+
+// merge halves the older part of points: of two neighbours the higher load and
+// the worse verdict stay, in force from the first one's time.
+func merge(points []Point) []Point {
+	recent := points[len(points)-maxPoints/4:]
+	old := points[:len(points)-maxPoints/4]
+	merged := make([]Point, 0, len(points))
+	for pair := range slices.Chunk(old, 2) {
+		p := pair[0]
+		if len(pair) == 2 {
+			p.Load = max(p.Load, pair[1].Load)
+			if p.Verdict == OK {
+				p.Verdict = pair[1].Verdict
+			}
+		}
+		merged = append(merged, p)
+	}
+	return append(merged, recent...)
+}
+
+// Settle records what became of the move that d asked for: count is how many
+// replicas there are now, settings identifies their image and settings, failed
+// tells that new replicas did not start.
+func (s State) Settle(d Decision, now time.Time, count int, settings string, failed bool) State {
+	next := s.clone()
+	next.Moving = nil
+	next.Count = count
+	next.Applied = true
+	if count < d.From && d.To < d.From {
+		next.Lowered = append(next.Lowered, Lowering{Time: now, Replicas: d.From - count})
+	}
+	switch {
+	case failed:
+		next.Failure = next.Failure.again(now, settings)
+	case d.To > d.From && count >= d.To:
+		next.Failure = nil
+	}
+	return next
+}
+
+// again is the failure after one more raise failed: the next attempt waits 2,
+// 4, 8 … 60 minutes.
+func (f *Failure) again(now time.Time, settings string) *Failure {
+	next := Failure{Count: 1, Settings: settings}
+	if f != nil && f.Settings == settings {
+		next.Count = f.Count + 1
+	}
+	wait := time.Hour
+	if next.Count < 6 {
+		wait = time.Minute << next.Count
+	}
+	next.Until = now.Add(wait)
+	return &next
+}
