@@ -88,6 +88,12 @@ type State struct {
 // Known reports whether s was left by an earlier run.
 func (s State) Known() bool { return !s.At.Time.IsZero() }
 
+// AtZero reports whether it was this program that took the last replica away,
+// as --min=0 allows.
+func (s State) AtZero() bool {
+	return s.Applied && (s.Count == 0 || s.Moving != nil && *s.Moving == 0)
+}
+
 const (
 	// maxPoints bounds History. A longer one is thinned by merging neighbours
 	// into the higher of both, which can only delay a lowering.
@@ -166,6 +172,19 @@ func (s State) Settle(d Decision, now time.Time, count int, settings string, fai
 	case d.To > d.From && count >= d.To:
 		next.Failure = nil
 	}
+	return next
+}
+
+// Missed records a run that saw neither replicas nor load, because the engine
+// did not answer, say: it is as doubtful as an unreachable page.
+func (s State) Missed(now Instant) State {
+	next := s.clone()
+	if passed := now.Time.Sub(s.At.Time); passed > 0 && !clockMoved(s.At, now) && s.At.Boot == now.Boot {
+		next.Gap, next.At = passed, now
+		next.History = append(next.History, Point{Time: now.Time, Verdict: Unreachable})
+		next.prune(now.Time, 0)
+	}
+	next.Doubts++
 	return next
 }
 

@@ -1,0 +1,42 @@
+# Autoscale. "make" alone prints the targets.
+SHELL := bash
+.DEFAULT_GOAL := help
+
+# fuzztime is how long each fuzz target runs under "make fuzz".
+fuzztime ?= 10m
+
+.PHONY: help build check test test-all bench fuzz release demo-docker
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/autoscale for this machine
+	CGO_ENABLED=0 go build -trimpath -o bin/autoscale ./cmd/autoscale
+
+check: ## format, vet, staticcheck, layers, tidiness
+	build/check
+
+test: ## check, unit tests with -race, and the product on a real Docker Engine (sets one up by itself)
+	build/check
+	go test -race ./...
+	e2e/run
+
+test-all: ## test, and the long fault tables, both Compose versions, fuzz seeds, benchmarks
+	build/check
+	go test -race -count=1 ./...
+	AUTOSCALE_E2E=all e2e/run
+	$(MAKE) fuzz fuzztime=30s
+	$(MAKE) bench
+
+bench: ## benchmarks against the field's libraries, as ratios of one run
+	cd bench && go test -run '^$$' -bench . -benchtime 1s ./...
+	go test -run '^$$' -bench . -benchtime 1s ./...
+
+fuzz: ## every fuzz target for fuzztime each
+	build/fuzz $(fuzztime)
+
+release: ## static archives for linux on amd64 and arm64, with checksums, in dist/
+	build/release
+
+demo-docker: ## the example project scaled on real Docker (a private engine where none runs)
+	examples/compose/demo

@@ -1,0 +1,108 @@
+// Command autoscale keeps a service at the number of replicas its traffic
+// needs.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/five-keys/autoscale/internal/prometheus"
+)
+
+// Exit statuses, as the contract has them.
+const (
+	statusDone  = 0 // as decided, changed or not
+	statusDoubt = 1 // doubt, a refusal, a failure: nothing was lowered
+	statusUsage = 2 // flags wrong in themselves: nothing was read
+)
+
+// cli is the command line.
+type cli struct {
+	Scale   scaleCommand   `cmd:"" default:"withargs" help:"One decision, applied: read the load, compute the replicas, set them, exit. For cron, systemd timers, CI and hands."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// streams are where a command writes.
+type streams struct {
+	out, err io.Writer
+}
+
+// exit is an error with the status that the process ends with. Its text, where
+// it has one, has not been printed yet.
+type exit struct {
+	status int
+	err    error
+}
+
+func (e exit) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.status)
+	}
+	return e.err.Error()
+}
+
+func (e exit) Unwrap() error { return e.err }
+
+// usage is an error in the flags themselves.
+func usage(err error) error { return exit{statusUsage, err} }
+
+// run is the whole program but for the process it runs in.
+func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	done := -1
+	parser, err := kong.New(&cli{},
+		kong.Name("autoscale"),
+		kong.Description("Keeps a service at the number of replicas its traffic needs: reads requests per second from Prometheus-format metrics, computes the replicas, applies them, and can always say why."),
+		kong.Writers(out, errs),
+		kong.Exit(func(status int) { done = status }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, FlagsLast: true}),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "number", Title: "The number:"}, {Key: "readings", Title: "Readings:"},
+			{Key: "compose", Title: "Compose:"}, {Key: "run", Title: "This run:"},
+		}),
+		kong.Vars{"rps_metric": prometheus.DefaultMetric},
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(streams{out, errs}),
+	)
+	if err != nil {
+		fmt.Fprintln(errs, "autoscale:", err)
+		return statusUsage
+	}
+	if len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
+		args = []string{"scale", "--help"} // what a newcomer looks for
+	}
+	parsed, err := parser.Parse(args)
+	if done >= 0 { // --help has printed
+		return done
+	}
+	if err != nil {
+		fmt.Fprintf(errs, "autoscale: %s\nsee: autoscale --help\n", strings.TrimPrefix(err.Error(), "scale: "))
+		return statusUsage
+	}
+	err = parsed.Run()
+	if err == nil {
+		return statusDone
+	}
+	if end, ok := errors.AsType[exit](err); ok {
+		if end.err != nil {
+			fmt.Fprintln(errs, "autoscale:", end.err)
+		}
+		return end.status
+	}
+	fmt.Fprintln(errs, "autoscale:", err)
+	return statusDoubt
+}

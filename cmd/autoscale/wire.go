@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/compose"
+	"github.com/five-keys/autoscale/internal/control"
+	"github.com/five-keys/autoscale/internal/prometheus"
+	"github.com/five-keys/autoscale/internal/store"
+)
+
+const (
+	// lockWait is how long a run waits for another one on the same workload.
+	lockWait = 10 * time.Second
+	// moveWait is how long a move waits for another service's move in the same
+	// project, which may take as long as its slowest replica starts.
+	moveWait = 10 * time.Minute
+	// readAgain is the time between a one-shot's two readings of a counter.
+	readAgain = 2 * time.Second
+)
+
+// result is what one run came to, for print.
+type result struct {
+	key    store.Key
+	report control.Report
+	// decided tells that report.Decision holds one.
+	decided bool
+	err     error
+}
+
+// status is the exit status that the contract gives to r.
+func (r result) status() int {
+	if r.err != nil || r.report.Doubtful() {
+		return statusDoubt
+	}
+	return statusDone
+}
+
+// once finds the workload, keeps other runs off it, and makes one step.
+func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
+	r := result{key: store.Key{Provider: c.Provider, Service: c.Service, Dir: dir}}
+	source, err := prometheus.New(c.source())
+	if err != nil {
+		r.err = err
+		return r
+	}
+	now, err := readClocks()
+	if err != nil {
+		r.err = err
+		return r
+	}
+	w, err := compose.Find(ctx, c.workload(s, dir, &r.key))
+	if err != nil {
+		r.err = errors.Join(err, c.missed(ctx, dir, now))
+		return r
+	}
+	defer w.Close()
+	r.key.Engine, r.key.Project, r.key.Dir = w.Engine(), w.Project(), w.Dir()
+	if r.key.Project == "" {
+		r.key.Project = w.Dir() // nothing but the folder says which project it is
+	}
+	unlock, err := store.LockWorkload(ctx, r.key, lockWait)
+	if err != nil {
+		r.err = err
+		return r
+	}
+	defer unlock()
+	file := store.Open(c.statePath(w.Dir()))
+	memory := &memory{file: file, key: r.key, dry: c.DryRun}
+	controller := control.Controller{
+		Policy: c.policy(), Source: source, Workload: w, Memory: memory, Signal: source.Identity(), Again: readAgain,
+	}
+	r.report, r.err = controller.Step(ctx, now)
+	r.decided = !r.report.Decision.At.IsZero()
+	r.report.Warnings = append(r.report.Warnings, memory.warnings...)
+	if !w.Moves() && c.Apply == compose.ApplyAuto {
+		r.err = errors.Join(r.err, dockerLost(file, w.Dir(), c.Service))
+	}
+	if c.Start && errors.Is(r.err, compose.ErrNotRunning) {
+		r.start(ctx, w, max(c.Min, 1))
+	}
+	return r
+}
+
+// start is what --start does where nothing runs.
+func (r *result) start(ctx context.Context, w *compose.Workload, count int) {
+	outcome, err := w.StartMin(ctx, count)
+	r.report.Outcome, r.err = &outcome, err
+	if err == nil {
+		r.report.Warnings = append(r.report.Warnings, fmt.Sprintf("no replica ran; started %d as --start asks", outcome.Count))
+	}
+}
+
+// workload is the flags' part of the Compose service.
+func (c *scaleCommand) workload(s streams, dir string, key *store.Key) compose.Config {
+	cfg := compose.Config{
+		Service: c.Service, Dir: dir, DirGiven: c.ProjectDir != ".", OverrideFile: c.ComposeFile,
+		Files: c.File, EnvFiles: c.EnvFile, Profiles: c.Profile, ProjectName: c.ProjectName,
+		Docker: c.Docker, Apply: c.Apply, Start: c.Start, DryRun: c.DryRun,
+		Tell: func(text string) {
+			// What moves goes on, whether or not somebody reads of it.
+			_ = c.line(s.err, time.Now(), "", text)
+		},
+		Serialize: func(ctx context.Context, project string) (func(), error) {
+			k := *key
+			k.Project = project
+			return store.LockProject(ctx, k, moveWait)
+		},
+	}
+	if name := os.Getenv("COMPOSE_PROJECT_NAME"); cfg.ProjectName == "" && name != "" {
+		cfg.ProjectName, cfg.NameFromEnv = name, true
+	}
+	if c.Wait != nil {
+		cfg.Wait = time.Duration(*c.Wait)
+	}
+	return cfg
+}
+
+func (c *scaleCommand) statePath(dir string) string {
+	if filepath.IsAbs(c.StateFile) {
+		return c.StateFile
+	}
+	return filepath.Join(dir, c.StateFile)
+}
+
+// missed remembers a run that could not even find its workload, because the
+// engine did not answer, say, as a run without a reading.
+func (c *scaleCommand) missed(ctx context.Context, dir string, now autoscale.Instant) error {
+	if ctx.Err() != nil || c.DryRun {
+		return nil
+	}
+	file := store.Open(c.statePath(dir))
+	keys, err := file.Keys(dir, c.Service)
+	for _, key := range keys {
+		state, _, loadErr := file.Load(key)
+		if loadErr == nil {
+			_, loadErr = file.Save(key, state.Missed(now))
+		}
+		err = errors.Join(err, loadErr)
+	}
+	return err
+}
+
+// dockerLost is the error of a run that finds no docker where an earlier one
+// did: a cron job's PATH, usually.
+func dockerLost(file *store.File, dir, service string) error {
+	applied, err := file.Applied(dir, service)
+	if err != nil || !applied {
+		return err
+	}
+	return fmt.Errorf("compose: an earlier run moved service %q with docker, but now %w on the PATH (%s); set PATH in the crontab or the unit, or name the binary with --docker",
+		service, compose.ErrNoDocker, os.Getenv("PATH"))
+}
+
+// memory is a workload's entry in the state file, and the journal beside it. In
+// a dry run it only reads.
+type memory struct {
+	file     *store.File
+	key      store.Key
+	dry      bool
+	warnings []string
+}
+
+// Load reads the state of the last run.
+func (m *memory) Load() (autoscale.State, []string, error) { return m.file.Load(m.key) }
+
+// Save keeps the state for the next run.
+func (m *memory) Save(s autoscale.State) error {
+	if m.dry {
+		return nil
+	}
+	warnings, err := m.file.Save(m.key, s)
+	m.warnings = append(m.warnings, warnings...)
+	return err
+}
+
+// Record appends one run to the journal.
+func (m *memory) Record(r control.Report) error {
+	if m.dry {
+		return nil
+	}
+	return m.file.Journal().Append(store.Record{
+		Time: time.Now(), Workload: m.key, Reading: r.Reading, Decision: r.Decision, Outcome: outcome(r),
+	})
+}
+
+// outcome names what became of a decision, for the journal.
+func outcome(r control.Report) store.Outcome {
+	o := store.Outcome{Result: "unchanged", Count: r.Decision.From, Error: r.Error}
+	if r.Outcome != nil {
+		o.Count = r.Outcome.Count
+	}
+	switch {
+	case r.Error != "":
+		o.Result = "failed"
+	case o.Count != r.Decision.From:
+		o.Result = "scaled"
+	case r.Decision.Want != r.Decision.To:
+		o.Result = "observed"
+	}
+	return o
+}

@@ -1,0 +1,243 @@
+package compose
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// model is what matters of the project as Compose resolves it.
+type model struct {
+	Name     string `json:"name"`
+	Services map[string]struct {
+		ContainerName string `json:"container_name"`
+		NetworkMode   string `json:"network_mode"`
+		Image         string `json:"image"`
+		Ports         []struct {
+			HostIP    string `json:"host_ip"`
+			Published string `json:"published"`
+			Target    int    `json:"target"`
+			Protocol  string `json:"protocol"`
+		} `json:"ports"`
+	} `json:"services"`
+}
+
+// pinPrefix begins the name of every temporary Compose file of ours. Compose
+// writes file names into its containers' labels, where they are known by it.
+const pinPrefix = "autoscale-pin-"
+
+func withoutPins(files []string) []string {
+	return slices.DeleteFunc(files, func(f string) bool { return strings.HasPrefix(filepath.Base(f), pinPrefix) })
+}
+
+// temporary writes a Compose file that says something more of the service; the
+// returned function removes it.
+func (w *Workload) temporary(settings map[string]any) (path string, remove func(), err error) {
+	text, err := json.Marshal(map[string]any{"services": map[string]any{w.cfg.Service: settings}})
+	if err != nil {
+		return "", nil, err
+	}
+	f, err := os.CreateTemp("", pinPrefix+"*.yaml")
+	if err != nil {
+		return "", nil, fmt.Errorf("compose: no temporary file can be made: %w", err)
+	}
+	remove = func() { os.Remove(f.Name()) }
+	_, err = f.Write(text)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		remove()
+		return "", nil, fmt.Errorf("compose: temporary file %s cannot be written: %w", f.Name(), err)
+	}
+	return f.Name(), remove, nil
+}
+
+// projectArgs are the project's arguments, without an override file that does
+// not exist yet.
+func (w *Workload) projectArgs() []string {
+	p := w.project
+	p.files = slices.Clone(p.files)
+	if _, err := os.Stat(w.overridePath()); err != nil {
+		p.files = slices.DeleteFunc(p.files, func(f string) bool { return samePath(f, w.overridePath()) })
+	}
+	if len(p.files) == 0 {
+		// Compose would look in the parent folders too; the folder is meant.
+		p.files = defaultFiles(p.dir)
+	}
+	return p.args()
+}
+
+// resolve asks Compose what it makes of the project with count replicas.
+func (w *Workload) resolve(ctx context.Context, count int) (m model, err error) {
+	path, remove, err := w.temporary(map[string]any{"deploy": map[string]any{"replicas": count}})
+	if err != nil {
+		return m, err
+	}
+	defer remove()
+	args := slices.Concat(w.compose.words, w.projectArgs(), []string{"-f", path, "config", "--format", "json"})
+	out, err := run(ctx, w.project.dir, args)
+	switch {
+	case ctx.Err() != nil:
+		return m, context.Cause(ctx)
+	case err != nil:
+		return m, w.rejected(err, count)
+	}
+	if err := json.Unmarshal([]byte(out), &m); err != nil {
+		return m, fmt.Errorf("compose: what Compose says of the project cannot be read: %w", err)
+	}
+	return m, nil
+}
+
+// check refuses a project in which count replicas could not start.
+func (w *Workload) check(m model, count int) error {
+	service, ok := m.Services[w.cfg.Service]
+	if !ok {
+		known := make([]string, 0, len(m.Services))
+		for name := range m.Services {
+			known = append(known, name)
+		}
+		slices.Sort(known)
+		return fmt.Errorf("compose: the project in %s has no service %q; it has %s", w.project.dir, w.cfg.Service, strings.Join(known, ", "))
+	}
+	if count < 2 {
+		return nil
+	}
+	switch {
+	case service.ContainerName != "":
+		return w.containerName(service.ContainerName)
+	case service.NetworkMode == "host":
+		return fmt.Errorf("compose: service %q has network_mode: host, so its replicas would fight for one port; give it a network of its own", w.cfg.Service)
+	}
+	for _, port := range service.Ports {
+		if err := w.checkPort(port.Published, port.Target, count); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkPort refuses a port, or a range of ports, on the host that is too small
+// for count replicas.
+func (w *Workload) checkPort(published string, target, count int) error {
+	if published == "" || published == "0" {
+		return nil
+	}
+	first, last, isRange := strings.Cut(published, "-")
+	from, err := strconv.Atoi(first)
+	if err != nil {
+		return fmt.Errorf("compose: service %q publishes host port %q, which is no port; mend it in the Compose file", w.cfg.Service, published)
+	}
+	if !isRange {
+		return fmt.Errorf("compose: service %q publishes host port %d, so only one replica can start; use a range (%d-%d:%d) and read every replica with {replica}, or drop the port and put a proxy in front",
+			w.cfg.Service, from, from, from+10, target)
+	}
+	to, err := strconv.Atoi(last)
+	if err != nil || to < from {
+		return fmt.Errorf("compose: service %q publishes host ports %q, which is no range; mend it in the Compose file", w.cfg.Service, published)
+	}
+	if size := to - from + 1; size < count {
+		return fmt.Errorf("compose: service %q publishes host ports %s, enough for %d replicas, but %d are wanted; widen the range to %d-%d, or lower --max",
+			w.cfg.Service, published, size, count, from, from+count-1)
+	}
+	return nil
+}
+
+func (w *Workload) containerName(name string) error {
+	return fmt.Errorf("compose: service %q has container_name: %s, so only one replica can start; remove container_name (other services reach it as %q all the same)",
+		w.cfg.Service, strings.TrimSpace(name), w.cfg.Service)
+}
+
+// rejected is the error for a project that Compose rejects, with our own remedy
+// for what scaling brings up.
+func (w *Workload) rejected(err error, count int) error {
+	switch said := err.Error(); {
+	case strings.Contains(said, "distinct values on 'scale'"):
+		return fmt.Errorf("compose: service %q has scale: beside deploy.replicas, and Compose rejects two different values; remove scale: and keep the count in %s",
+			w.cfg.Service, w.cfg.OverrideFile)
+	case count > 1 && strings.Contains(said, "container name must be unique"):
+		return w.containerName("…")
+	}
+	return fmt.Errorf("compose: Docker Compose rejects the project in %s: %w; mend it (docker compose config shows the same), then run again", w.project.dir, err)
+}
+
+// skew tells in words where new replicas will differ from the running ones,
+// because somebody changed settings since those were started. Each replica is
+// held against the files it was started with: an override that came later is no
+// change of settings.
+func (w *Workload) skew(ctx context.Context) (string, error) {
+	hashes := map[string]string{}
+	var differ []string
+	for _, r := range w.seen.replicas {
+		label, hash := r.listed.Labels[labelFiles], r.listed.Labels[labelHash]
+		files := list(label)
+		if hash == "" || len(withoutPins(slices.Clone(files))) != len(files) {
+			continue // a pinned replica has settings of its own
+		}
+		if _, known := hashes[label]; !known {
+			now, err := w.hash(ctx, files)
+			if err != nil {
+				return "", err
+			}
+			hashes[label] = now
+		}
+		if hash != hashes[label] {
+			differ = append(differ, r.Name)
+		}
+	}
+	if len(differ) == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("settings of service %q changed since %s started: new replicas get the new ones; deploy the rest with docker compose up -d",
+		w.cfg.Service, strings.Join(differ, ", ")), nil
+}
+
+// hash is what Compose would label a container of the service with now, by
+// these files.
+func (w *Workload) hash(ctx context.Context, files []string) (string, error) {
+	p := w.project
+	p.files = files
+	out, err := run(ctx, p.dir, slices.Concat(w.compose.words, p.args(), []string{"config", "--hash", w.cfg.Service}))
+	if err != nil {
+		return "", fmt.Errorf("compose: Docker Compose cannot tell the settings of service %q: %w", w.cfg.Service, err)
+	}
+	fields := strings.Fields(out)
+	if len(fields) != 2 {
+		return "", fmt.Errorf("compose: Docker Compose answers %q when asked for the settings of service %q", out, w.cfg.Service)
+	}
+	return fields[1], nil
+}
+
+// pin is the image that the healthy replicas run, where the name in the project
+// stands for another one by now; empty where it does not. New replicas are
+// pinned to it, so that scaling deploys nothing. Where nothing moved no pin is
+// needed, and the new replicas' settings hash stays equal to the old ones', so
+// that a later "docker compose up -d" leaves them alone.
+func (w *Workload) pin(ctx context.Context, m model) (string, error) {
+	var runs *replica
+	for i, r := range w.seen.replicas {
+		if runs == nil || r.healthy() && !runs.healthy() || r.healthy() == runs.healthy() && r.listed.Created > runs.listed.Created {
+			runs = &w.seen.replicas[i]
+		}
+	}
+	if runs == nil {
+		return "", nil
+	}
+	image := m.Services[w.cfg.Service].Image
+	if image == "" {
+		image = w.project.name + "-" + w.cfg.Service // what Compose names an image that it builds
+	}
+	id, err := w.engine.imageID(ctx, image)
+	if err != nil {
+		return "", err
+	}
+	if id == runs.found.Image {
+		return "", nil
+	}
+	return runs.found.Image, nil
+}

@@ -1,0 +1,129 @@
+package compose
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// leastCompose is the oldest Compose whose behaviour was tried on a real
+// engine: 2.20.
+var leastCompose = [2]int{2, 20}
+
+// composeCommand is how Compose is called: "docker compose" or
+// "docker-compose".
+type composeCommand struct {
+	words   []string
+	version string
+}
+
+// findCompose looks for a Compose that is new enough, the docker command's
+// plugin first.
+func findCompose(ctx context.Context, docker string) (*composeCommand, error) {
+	candidates := [][]string{{docker, "compose"}}
+	if path, err := exec.LookPath("docker-compose"); err == nil {
+		candidates = append(candidates, []string{path})
+	}
+	var found []string
+	for _, words := range candidates {
+		out, err := run(ctx, "", append(words, "version", "--short"))
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			// Without the plugin, docker takes "compose" for a flag error of its own.
+			continue
+		}
+		version := strings.TrimPrefix(strings.TrimSpace(out), "v")
+		if newEnough(version) {
+			return &composeCommand{words: words, version: version}, nil
+		}
+		found = append(found, fmt.Sprintf("%s is version %s", strings.Join(words, " "), version))
+	}
+	said := "it is not installed"
+	if len(found) > 0 {
+		said = strings.Join(found, ", ")
+	}
+	return nil, fmt.Errorf("compose: Docker Compose %d.%d or later is needed, but %s; install the plugin (docker-compose-plugin in Docker's packages, docker-compose-v2 in Ubuntu's)",
+		leastCompose[0], leastCompose[1], said)
+}
+
+func newEnough(version string) bool {
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 2 {
+		return false
+	}
+	major, errMajor := strconv.Atoi(parts[0])
+	minor, errMinor := strconv.Atoi(parts[1])
+	if errMajor != nil || errMinor != nil {
+		return false
+	}
+	return major > leastCompose[0] || major == leastCompose[0] && minor >= leastCompose[1]
+}
+
+// graceTime is how long an interrupted command has to end in order.
+const graceTime = 15 * time.Second
+
+// run runs a command in dir and returns its standard output. When ctx ends, the
+// command is asked to end as by Ctrl-C, and waited for: a killed Compose leaves
+// half-made containers. The command's exit status alone decides; what it says
+// on its standard error becomes part of the error.
+func run(ctx context.Context, dir string, words []string) (string, error) {
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Dir = dir
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = graceTime
+	// A terminal's Ctrl-C would reach the child as well, twice in effect.
+	ownGroup(cmd)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("%s: %w", words[len(words)-1], context.Cause(ctx))
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return "", fmt.Errorf("%s: %s", exit, lastLines(stderr.String(), 5))
+	}
+	return stdout.String(), err
+}
+
+// lastLines are the last n lines that say something, joined into one.
+func lastLines(text string, n int) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-n):], "; ")
+}
+
+// words writes arguments as a person would type them into a shell.
+func words(args []string) string {
+	quoted := make([]string, len(args))
+	for i, arg := range args {
+		quoted[i] = arg
+		if arg == "" || strings.ContainsAny(arg, " \t\n'\"\\$`*?[]{}()<>|&;#~!") {
+			quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}
+
+// runBoth runs a command and returns what it wrote to either output: a
+// container's log comes on both.
+func runBoth(ctx context.Context, words []string) (string, error) {
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	ownGroup(cmd)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, lastLines(string(out), 2))
+	}
+	return strings.TrimSpace(string(out)), nil
+}

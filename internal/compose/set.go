@@ -1,0 +1,284 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/five-keys/autoscale"
+)
+
+// Set brings the service to count replicas and makes the override file say so.
+// Nothing is moved where something speaks against it; where a move fails, what
+// ran still runs, and the file says what does. A raise goes on where only the
+// file cannot be written; a lowering does not.
+func (w *Workload) Set(ctx context.Context, count int) (autoscale.Outcome, error) {
+	now := len(w.seen.replicas)
+	if w.engine == nil {
+		return autoscale.Outcome{Count: count}, w.declare(count)
+	}
+	if count == now {
+		return autoscale.Outcome{Count: now}, w.declare(count)
+	}
+	m := &move{w: w, out: autoscale.Outcome{Count: now}}
+	if err := m.prepare(ctx, count); err != nil {
+		return m.out, err
+	}
+	if w.cfg.DryRun {
+		m.say(m.up(count))
+		return m.out, nil
+	}
+	unlock, err := w.cfg.Serialize(ctx, w.project.name)
+	if err != nil {
+		return m.out, err
+	}
+	defer unlock()
+	if count < now {
+		err = m.lower(ctx, count)
+	} else {
+		err = m.raise(ctx, count)
+	}
+	return m.out, err
+}
+
+// move is one change of the count on its way.
+type move struct {
+	w   *Workload
+	out autoscale.Outcome
+	pin string // the image that new replicas are pinned to
+	// fileFailed tells that the override file could not be written, which is
+	// said once.
+	fileFailed bool
+}
+
+// declare makes the file say count, unless that failed already.
+func (m *move) declare(count int) error {
+	if m.fileFailed {
+		return nil
+	}
+	err := m.w.declare(count)
+	m.fileFailed = err != nil
+	return err
+}
+
+func (m *move) note(format string, args ...any) {
+	m.out.Notes = append(m.out.Notes, fmt.Sprintf(format, args...))
+}
+
+func (m *move) say(args []string) { m.out.Commands = append(m.out.Commands, words(args)) }
+
+// prepare looks for everything that speaks against the move, before anything
+// starts or changes.
+func (m *move) prepare(ctx context.Context, count int) (err error) {
+	w := m.w
+	if _, _, err := w.edited(count); err != nil {
+		return err
+	}
+	if w.compose == nil {
+		if w.compose, err = findCompose(ctx, w.engine.docker); err != nil {
+			return err
+		}
+	}
+	model, err := w.resolve(ctx, count)
+	if err != nil {
+		return err
+	}
+	if err := w.check(model, count); err != nil {
+		return err
+	}
+	if w.project.name == "" {
+		w.project.name = model.Name
+	}
+	if count < len(w.seen.replicas) {
+		return nil
+	}
+	skew, err := w.skew(ctx)
+	if err != nil {
+		return err
+	}
+	if skew != "" {
+		m.note("%s", skew)
+	}
+	if m.pin, err = w.pin(ctx, model); err != nil {
+		return err
+	}
+	if m.pin != "" {
+		m.note("the image name of service %q stands for another image by now: new replicas run %.19s like the old ones; deploy it with docker compose up -d", w.cfg.Service, m.pin)
+	}
+	return nil
+}
+
+// up is the Compose command that moves the service to count replicas and
+// touches nothing else.
+func (m *move) up(count int, files ...string) []string {
+	args := slices.Concat(m.w.compose.words, m.w.projectArgs())
+	for _, f := range files {
+		args = append(args, "-f", f)
+	}
+	return append(args, "up", "-d", "--no-deps", "--no-recreate", "--no-build", "--pull", "never",
+		"--scale", m.w.cfg.Service+"="+strconv.Itoa(count), m.w.cfg.Service)
+}
+
+// compose runs the Compose command for count replicas.
+func (m *move) compose(ctx context.Context, count int) error {
+	var files []string
+	if m.pin != "" {
+		path, remove, err := m.w.temporary(map[string]any{"image": m.pin})
+		if err != nil {
+			return err
+		}
+		defer remove()
+		files = append(files, path)
+	}
+	args := m.up(count, files...)
+	m.say(args)
+	_, err := run(ctx, m.w.project.dir, args)
+	return err
+}
+
+// docker runs one docker command on some containers.
+func (m *move) docker(ctx context.Context, args ...string) (string, error) {
+	args = append([]string{m.w.engine.docker}, args...)
+	m.say(args)
+	out, err := run(ctx, "", args)
+	if err != nil {
+		return "", fmt.Errorf("compose: %s: %w", words(args), err)
+	}
+	return out, nil
+}
+
+// clearLeftovers removes the service's ended containers, which Compose would
+// count: it then removes a healthy one for them, even on the way up. What they
+// said last goes to the log.
+func (m *move) clearLeftovers(ctx context.Context) error {
+	for _, c := range m.w.seen.leftovers {
+		if err := m.bury(ctx, c.ID, c.display(), c.State); err != nil {
+			return err
+		}
+	}
+	m.w.seen.leftovers = nil
+	return nil
+}
+
+// bury removes one container by its ID and shows the last lines it wrote.
+func (m *move) bury(ctx context.Context, id, name, state string) error {
+	logs := []string{m.w.engine.docker, "logs", "--tail", "50", id}
+	if said, err := runBoth(ctx, logs); err != nil {
+		m.note("the last lines of %s could not be had: %v", name, err)
+	} else if said != "" {
+		m.w.cfg.Tell(fmt.Sprintf("last lines of %s (%s):\n%s", name, state, said))
+	}
+	if _, err := m.docker(ctx, "rm", "--force", id); err != nil {
+		return err
+	}
+	m.note("removed %s (%s)", name, state)
+	return nil
+}
+
+// settled ends every move that changed something: file and count say what runs.
+// It also works once ctx has ended, so that an interrupted run leaves both
+// agreeing.
+func (m *move) settled(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime+graceTime)
+	defer cancel()
+	if err := m.w.look(ctx); err != nil {
+		return err
+	}
+	m.out.Count = len(m.w.seen.replicas)
+	return m.declare(m.out.Count)
+}
+
+// lower takes replicas away: unhealthy ones first, then those with the highest
+// numbers, which is what Compose itself would take. All that stay must be
+// healthy, or it waits.
+func (m *move) lower(ctx context.Context, count int) error {
+	leave, stay := victims(m.w.seen.replicas, count)
+	for _, r := range stay {
+		if !r.healthy() {
+			m.note("waiting: %s is %s, and only healthy replicas may be left", r.Name, r.condition())
+			return m.declare(len(m.w.seen.replicas))
+		}
+	}
+	if err := m.declare(count); err != nil {
+		return fmt.Errorf("%w; nothing was lowered", err)
+	}
+	err := m.remove(ctx, leave, count)
+	return errors.Join(err, m.settled(ctx))
+}
+
+// remove takes the replicas in leave away.
+func (m *move) remove(ctx context.Context, leave []replica, count int) error {
+	if err := m.clearLeftovers(ctx); err != nil {
+		return err
+	}
+	var sick []string
+	for _, r := range leave {
+		if !r.healthy() {
+			sick = append(sick, r.listed.ID)
+			m.note("%s goes first: it is %s", r.Name, r.condition())
+		}
+	}
+	if len(sick) > 0 {
+		if _, err := m.docker(ctx, append([]string{"stop"}, sick...)...); err != nil {
+			return err
+		}
+		if _, err := m.docker(ctx, append([]string{"rm"}, sick...)...); err != nil {
+			return err
+		}
+	}
+	if len(sick) == len(leave) {
+		return nil
+	}
+	if err := m.compose(ctx, count); err != nil {
+		return fmt.Errorf("compose: lowering service %q to %d failed: %w", m.w.cfg.Service, count, err)
+	}
+	return nil
+}
+
+// victims divides the replicas into those that leave and the count that stay.
+func victims(all []replica, count int) (leave, stay []replica) {
+	order := slices.Clone(all)
+	slices.SortStableFunc(order, func(a, b replica) int {
+		if a.healthy() != b.healthy() {
+			if a.healthy() {
+				return 1
+			}
+			return -1
+		}
+		return b.listed.number() - a.listed.number()
+	})
+	return order[:len(all)-count], order[len(all)-count:]
+}
+
+// condition says in a word how a replica is.
+func (r replica) condition() string {
+	if status := r.found.State.Status; status != "running" {
+		return status
+	}
+	return string(r.Health)
+}
+
+// wait is how long a new replica may take to be healthy: the longer of 60 s and
+// start_period + interval × retries, unless the user says.
+func (w *Workload) wait(d details) time.Duration {
+	if w.cfg.Wait > 0 {
+		return w.cfg.Wait
+	}
+	const least = 60 * time.Second
+	check := d.Config.Healthcheck
+	if check == nil {
+		return least
+	}
+	// The engine's own defaults: https://docs.docker.com/reference/dockerfile/#healthcheck
+	interval, retries := check.Interval, check.Retries
+	if interval == 0 {
+		interval = 30 * time.Second
+	}
+	if retries == 0 {
+		retries = 3
+	}
+	return max(least, check.StartPeriod+interval*time.Duration(retries))
+}

@@ -1,0 +1,163 @@
+// Package control makes one step of autoscaling: read, decide, apply, remember.
+// The one-shot, the daemon and the simulator all make this step.
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/five-keys/autoscale"
+)
+
+// Source reads the load.
+type Source interface {
+	// Read reads once, of the given replicas where it reads replicas. What goes
+	// wrong is in the samples' verdicts.
+	Read(ctx context.Context, replicas []autoscale.Replica) autoscale.Reading
+}
+
+// Workload knows the replicas and sets their count.
+type Workload interface {
+	// Observe tells what there is now.
+	Observe(ctx context.Context) (autoscale.Replicas, error)
+	// Set brings the workload to count replicas, and declares that count in the
+	// user's files also where it is there already. On error the Outcome says
+	// what there is.
+	Set(ctx context.Context, count int) (autoscale.Outcome, error)
+}
+
+// Memory keeps what must be known from one step to the next.
+type Memory interface {
+	// Load returns the State of the last step, the zero State where there is
+	// none that can be read, and what a person should know of that.
+	Load() (autoscale.State, []string, error)
+	// Save keeps a State.
+	Save(autoscale.State) error
+	// Record appends to the journal.
+	Record(Report) error
+}
+
+// Report is what one step came to; it is what the journal keeps.
+type Report struct {
+	Decision autoscale.Decision `json:"decision"`
+	Reading  autoscale.Reading  `json:"reading"`
+	// Outcome is nil where nothing was to be set.
+	Outcome *autoscale.Outcome `json:"outcome,omitempty"`
+	// Warnings are for a person to look into; the step went on.
+	Warnings []string `json:"warnings,omitempty"`
+	// Error is what failed, in words; empty where nothing did.
+	Error string `json:"error,omitempty"`
+}
+
+// Doubtful reports whether the step rests on a reading that is not trusted.
+func (r Report) Doubtful() bool { return r.Decision.Verdict.Doubtful() }
+
+// Controller makes steps for one workload. One goroutine owns it.
+type Controller struct {
+	Policy   autoscale.Policy
+	Source   Source
+	Workload Workload
+	Memory   Memory
+	// Signal identifies where Source reads: another one starts a new history.
+	Signal string
+	// Again is the time after which a counter is read a second time in the same
+	// step, as a one-shot must; 0 reads once.
+	Again time.Duration
+}
+
+// Step makes one step as of now. The Report says what was decided even where an
+// error says that it could not be done; an error of the Workload's Observe or of
+// Memory's Load ends the step before anything was decided.
+func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, error) {
+	var report Report
+	state, warnings, err := c.Memory.Load()
+	report.Warnings = append(report.Warnings, warnings...)
+	if err != nil {
+		return report, err
+	}
+	seen, err := c.Workload.Observe(ctx)
+	report.Warnings = append(report.Warnings, seen.Warnings...)
+	if err != nil {
+		return report, errors.Join(err, c.missed(ctx, state, now))
+	}
+	if seen.Stopped != nil && !state.AtZero() {
+		return report, seen.Stopped
+	}
+	report.Reading = c.read(ctx, seen.Running)
+	if ctx.Err() != nil {
+		return report, fmt.Errorf("interrupted while the load was read; nothing was changed: %w", context.Cause(ctx))
+	}
+	decision, next := autoscale.Decide(c.Policy, state, autoscale.Observation{
+		At: now, Signal: c.Signal, Current: seen.Current, Replicas: seen.Running, Settings: seen.Settings, Reading: report.Reading,
+	})
+	report.Decision = decision
+	report.Warnings = append(append(report.Warnings, decision.Warnings...), report.Reading.Notes...)
+	err = c.apply(ctx, &report, next, seen.Settings)
+	if err != nil {
+		report.Error = err.Error()
+	}
+	if lost := c.Memory.Record(report); lost != nil {
+		report.Warnings = append(report.Warnings, fmt.Sprintf("this decision is missing in the journal: %v", lost))
+	}
+	return report, err
+}
+
+// missed remembers that this step saw nothing: nothing goes down before a full
+// cooldown of trusted readings has followed.
+func (c *Controller) missed(ctx context.Context, state autoscale.State, now autoscale.Instant) error {
+	if ctx.Err() != nil || !state.Known() {
+		return nil
+	}
+	return c.Memory.Save(state.Missed(now))
+}
+
+// read reads the load, a counter twice where that is asked for.
+func (c *Controller) read(ctx context.Context, replicas []autoscale.Replica) autoscale.Reading {
+	reading := c.Source.Read(ctx, replicas)
+	if c.Again == 0 || reading.Kind != autoscale.Counter {
+		return reading
+	}
+	select {
+	case <-ctx.Done():
+		return reading
+	case <-time.After(c.Again):
+	}
+	second := c.Source.Read(ctx, replicas)
+	reading.Samples = append(reading.Samples, second.Samples...)
+	return reading
+}
+
+// apply carries the decision out and remembers what became of it. A state that
+// cannot be saved stops a lowering, not a raise.
+func (c *Controller) apply(ctx context.Context, report *Report, next autoscale.State, settings string) error {
+	d := report.Decision
+	if d.To == d.From {
+		return errors.Join(c.Memory.Save(next), c.declare(ctx, report))
+	}
+	saved := c.Memory.Save(next)
+	if saved != nil && d.To < d.From {
+		return fmt.Errorf("nothing was lowered: %w", saved)
+	}
+	outcome, err := c.Workload.Set(ctx, d.To)
+	report.Outcome = &outcome
+	next = next.Settle(d, d.At, outcome.Count, settings, outcome.Failed)
+	if again := c.Memory.Save(next); saved == nil {
+		saved = again
+	}
+	return errors.Join(err, saved)
+}
+
+// declare leaves the user's files saying what a trusted step decided, also
+// where nothing is to be moved.
+func (c *Controller) declare(ctx context.Context, report *Report) error {
+	if c.Policy.Mode == autoscale.Observe || report.Decision.Verdict != autoscale.OK {
+		return nil
+	}
+	outcome, err := c.Workload.Set(ctx, report.Decision.To)
+	if err != nil || len(outcome.Notes) > 0 {
+		report.Outcome = &outcome
+	}
+	return err
+}

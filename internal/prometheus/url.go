@@ -1,0 +1,104 @@
+package prometheus
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const (
+	placeholder = "{replica}"
+	// standIn takes the placeholder's place while the URL is parsed. No real host
+	// has a name under ".invalid".
+	standIn = "replica.invalid"
+)
+
+// address is one --metrics-url, taken apart.
+type address struct {
+	url        url.URL // without user and password
+	perReplica bool    // the host is {replica}
+	user       *url.Userinfo
+}
+
+// parseAddress reads one --metrics-url. The errors never repeat a password.
+func parseAddress(raw string) (address, error) {
+	if i := strings.Index(raw, "://"); i < 0 {
+		return address{}, fmt.Errorf("--metrics-url: it has to begin with http:// or https://, such as http://localhost:8000/metrics%s", hideText(raw))
+	}
+	replicas := strings.Count(raw, placeholder)
+	u, err := url.Parse(strings.Replace(raw, placeholder, standIn, 1))
+	if err != nil {
+		// The parser's message may hold a part of the password.
+		return address{}, fmt.Errorf("--metrics-url: not a URL; special characters in user, password, path or query are written as %%XX%s", hideText(raw))
+	}
+	a := address{url: *u, user: u.User, perReplica: u.Hostname() == standIn}
+	a.url.User, a.url.Fragment, a.url.RawFragment = nil, "", ""
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return address{}, fmt.Errorf("--metrics-url=%s: only http and https are read", a)
+	case u.Hostname() == "":
+		return address{}, fmt.Errorf("--metrics-url=%s: the host is missing", a)
+	case replicas > 1 || replicas == 1 && !a.perReplica:
+		return address{}, fmt.Errorf("--metrics-url=%s: {replica} stands for the host, as in http://{replica}:8000/metrics", a)
+	}
+	if _, err := a.port(); err != nil {
+		return address{}, fmt.Errorf("--metrics-url=%s: the port has to be between 1 and 65535", a)
+	}
+	return a, nil
+}
+
+// hideText gives " (got …)" for a text that cannot hold a password.
+func hideText(raw string) string {
+	if strings.ContainsAny(raw, "@?") {
+		return ""
+	}
+	return fmt.Sprintf(" (got %q)", raw)
+}
+
+// port gives the stated port, or the scheme's own.
+func (a address) port() (uint16, error) {
+	p := a.url.Port()
+	switch {
+	case p == "" && a.url.Scheme == "https":
+		return 443, nil
+	case p == "":
+		return 80, nil
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	if err == nil && n == 0 {
+		err = strconv.ErrRange
+	}
+	return uint16(n), err
+}
+
+// String gives the URL without credentials: no user, no password, and *** for
+// what the query calls a token, key, secret, password or signature.
+func (a address) String() string {
+	u := a.url
+	if a.perReplica {
+		u.Host = strings.Replace(u.Host, standIn, placeholder, 1)
+	}
+	pairs := strings.Split(u.RawQuery, "&")
+	for i, pair := range pairs {
+		if name, _, ok := strings.Cut(pair, "="); ok && secretName(name) {
+			pairs[i] = name + "=***"
+		}
+	}
+	u.RawQuery = ""
+	text := strings.Replace(u.String(), url.PathEscape(placeholder), placeholder, 1)
+	if query := strings.Join(pairs, "&"); query != "" {
+		text += "?" + query
+	}
+	return text
+}
+
+func secretName(name string) bool {
+	name = strings.ToLower(name)
+	for _, word := range []string{"token", "key", "secret", "passw", "pwd", "auth", "sig", "credential"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,223 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	// lockPoll is how often a taken lock is tried again.
+	lockPoll = 50 * time.Millisecond
+	// noteMax bounds what is read of a holder's note, in bytes.
+	noteMax = 4096
+)
+
+// LockWorkload keeps every other run off workload k on this machine, of
+// whichever user and wherever its state lies, until unlock is called or the
+// process ends. A lock that is taken is waited for; after wait the error names
+// its holder. Before LockProject, where both are needed.
+func LockWorkload(ctx context.Context, k Key, wait time.Duration) (unlock func(), err error) {
+	unlock, err = take(ctx, lockDir(), "workload "+k.String(), wait)
+	if err != nil {
+		return nil, fmt.Errorf("store: service %s: %w", k, err)
+	}
+	return unlock, nil
+}
+
+// LockProject is LockWorkload for the whole project or namespace of k: moves of
+// several services in one project go one after the other.
+func LockProject(ctx context.Context, k Key, wait time.Duration) (unlock func(), err error) {
+	unlock, err = take(ctx, lockDir(), "project "+k.scope(), wait)
+	if err != nil {
+		return nil, fmt.Errorf("store: project %s: %w", k.scope(), err)
+	}
+	return unlock, nil
+}
+
+// lockDir is the folder of the lock files: the same one for every user, so it
+// is chosen by what it is, not by whether this user may write there, and
+// TMPDIR, which may be a user's own, comes last.
+func lockDir() string {
+	for _, dir := range []string{"/run/lock", "/tmp"} {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() && info.Mode().Perm()&0o002 != 0 {
+			return dir
+		}
+	}
+	return os.TempDir()
+}
+
+// take takes the lock of that name in dir.
+func take(ctx context.Context, dir, name string, wait time.Duration) (unlock func(), err error) {
+	path := lockPath(dir, name)
+	var held *flock.Flock
+	ok, err := retry(ctx, wait, lockPoll, func() (bool, error) {
+		held, err = tryFile(path)
+		return held != nil, err
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("lock not had: %w", err)
+	case !ok:
+		return nil, fmt.Errorf("locked by %s; waited %v: try again when that has ended (lock file %s)", readNote(path), wait, path)
+	}
+	clear, release := writeNote(path, held), releaser(held)
+	return func() {
+		clear()
+		release()
+	}, nil
+}
+
+// lockPath is the file for the lock of that name.
+func lockPath(dir, name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return filepath.Join(dir, fmt.Sprintf("autoscale-%x.lock", sum[:16]))
+}
+
+// tryFile locks the file at path and returns nil where another holds it. The
+// file is opened without O_CREATE, which the kernel refuses on other users'
+// files in a folder like /tmp (fs.protected_regular), and read-only, which is
+// all that flock needs.
+func tryFile(path string) (*flock.Flock, error) {
+	if err := makeLockFile(path); err != nil {
+		return nil, fmt.Errorf("%w; make %s writable for this process", err, filepath.Dir(path))
+	}
+	f := flock.New(path, flock.SetFlag(os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK))
+	ok, err := f.TryLock()
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // removed just now
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("%w; if no run is under way, remove that file", err)
+	case !ok:
+		return nil, nil
+	}
+	same, err := isAt(f, path)
+	if !same || err != nil {
+		return nil, errors.Join(err, f.Unlock())
+	}
+	return f, nil
+}
+
+// isAt reports whether the file that f locks still lies at path: a lock on one
+// that was removed keeps nobody off.
+func isAt(f *flock.Flock, path string) (bool, error) {
+	locked, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	if !locked.Mode().IsRegular() {
+		return false, fmt.Errorf("%s is not a regular file; remove it", path)
+	}
+	there, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && os.SameFile(locked, there), err
+}
+
+// makeLockFile makes a lock file that all users may open, whatever the umask.
+// It appears with its final mode, or not at all.
+func makeLockFile(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	draft, err := os.CreateTemp(filepath.Dir(path), ".autoscale-*.tmp")
+	if err != nil {
+		return err
+	}
+	err = draft.Chmod(0o666)
+	if err == nil {
+		err = os.Link(draft.Name(), path)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		err = nil // another was faster
+	}
+	return errors.Join(err, draft.Close(), os.Remove(draft.Name()))
+}
+
+// note says who holds a lock. It is for people: the lock holds without.
+type note struct {
+	PID     int       `json:"pid"`
+	Command string    `json:"command"`
+	Since   time.Time `json:"since"`
+}
+
+// writeNote notes this process in the lock file it holds. Where it may not, the
+// holder goes unnamed. clear takes the note out again.
+func writeNote(path string, held *flock.Flock) (clear func()) {
+	file, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return func() {}
+	}
+	text, err := json.Marshal(note{PID: os.Getpid(), Command: command(), Since: time.Now().Truncate(time.Second)})
+	if err != nil || !onlyName(file, path, held) {
+		_ = file.Close()
+		return func() {}
+	}
+	_, _ = file.Write(text)
+	_ = file.Truncate(int64(len(text)))
+	return func() {
+		_ = file.Truncate(0)
+		_ = file.Close()
+	}
+}
+
+// onlyName reports whether file is the one that held locks and has no name but
+// path. In a folder where anybody may make links it could be another's file.
+func onlyName(file *os.File, path string, held *flock.Flock) bool {
+	opened, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	locked, err := held.Stat()
+	if err != nil {
+		return false
+	}
+	// One call for both, the name and the number of names.
+	there, err := os.Lstat(path)
+	if err != nil {
+		return false
+	}
+	return os.SameFile(opened, locked) && os.SameFile(opened, there) && there.Sys().(*syscall.Stat_t).Nlink == 1
+}
+
+// readNote says who holds the lock at path.
+func readNote(path string) string {
+	const unknown = "another process"
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return unknown
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, noteMax))
+	if err != nil {
+		return unknown
+	}
+	var n note
+	if json.Unmarshal(text, &n) != nil || n.PID <= 0 || errors.Is(syscall.Kill(n.PID, 0), syscall.ESRCH) {
+		return unknown
+	}
+	return fmt.Sprintf("process %d (%q) since %s", n.PID, n.Command, n.Since.Local().Format(time.DateTime))
+}
+
+// command is the name of this program and its subcommand; other arguments may
+// hold passwords.
+func command() string {
+	name := filepath.Base(os.Args[0])
+	if len(os.Args) > 1 && strings.Trim(os.Args[1], "abcdefghijklmnopqrstuvwxyz") == "" {
+		name += " " + os.Args[1]
+	}
+	return name
+}

@@ -1,0 +1,32 @@
+package autoscale
+
+// Replicas is what a workload says of itself.
+type Replicas struct {
+	// Current is how many replicas run or restart, whatever their health.
+	Current int
+	// Running are those replicas; nil where no engine can be asked and Current
+	// is what the user's file says.
+	Running []Replica
+	// Settings identifies the image and settings that new replicas would have;
+	// empty where unknown.
+	Settings string
+	// Stopped is set where no replica runs, and says how a person starts one:
+	// scaling is not starting.
+	Stopped error
+	// Warnings are for a person to look into.
+	Warnings []string
+}
+
+// Outcome is what became of a move.
+type Outcome struct {
+	// Count is how many replicas there are now.
+	Count int `json:"count"`
+	// Failed tells that new replicas did not start.
+	Failed bool `json:"failed,omitempty"`
+	// Notes say what a person should know of the move: what it waits for, what
+	// still starts, what was removed.
+	Notes []string `json:"notes,omitempty"`
+	// Commands are the commands that were run (or, in a dry run, would be), as
+	// a person would type them.
+	Commands []string `json:"commands,omitempty"`
+}
