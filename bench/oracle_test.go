@@ -99,7 +99,7 @@ func (a *answer) take(p textparse.Parser, q query, seen map[string]bool) {
 		}
 	}
 	_, millis, value := p.Series()
-	if id := series.DropMetricName().WithoutEmpty().String(); seen[id] {
+	if id := identity(series); seen[id] {
 		a.twice = true
 		return
 	} else {
@@ -123,6 +123,17 @@ func repeats(series labels.Labels) bool {
 		seen[l.Name] = true
 	})
 	return twice
+}
+
+// identity is the same for series that differ in labels without a value only.
+func identity(series labels.Labels) string {
+	var id strings.Builder
+	series.Range(func(l labels.Label) {
+		if l.Name != labels.MetricName && l.Value != "" {
+			fmt.Fprintf(&id, "%q=%q,", l.Name, l.Value)
+		}
+	})
+	return id.String()
 }
 
 // FuzzAgainstTextparse asks Scan and textparse, which is what Prometheus reads

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ const (
 type cli struct {
 	Scale   scaleCommand   `cmd:"" default:"withargs" help:"One decision, applied: read the load, compute the replicas, set them, exit. For cron, systemd timers, CI and hands."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	VersionFlag bool `name:"version" hidden:""`
 }
 
 func main() {
@@ -59,16 +62,63 @@ func (e exit) Error() string {
 func (e exit) Unwrap() error { return e.err }
 
 // usage is an error in the flags themselves.
-func usage(err error) error { return exit{statusUsage, err} }
+func usage(err error) error { return exit{statusUsage, fmt.Errorf("%w\nsee: autoscale --help", err)} }
 
 // run is the whole program but for the process it runs in.
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	switch {
+	case len(args) == 0:
+		fmt.Fprintln(errs, "autoscale: no flags; see: autoscale --help")
+		return statusUsage
+	case args[0] == "--help" || args[0] == "-h" || args[0] == "help":
+		args = []string{"scale", "--help"} // what a newcomer looks for
+	case args[0] == "--version":
+		args = []string{"version"}
+	}
 	done := -1
-	parser, err := kong.New(&cli{},
+	parser, err := newParser(ctx, &usageLine{out}, errs, func(status int) { done = status }, streams{out, errs})
+	if err != nil {
+		fmt.Fprintln(errs, "autoscale:", err)
+		return statusUsage
+	}
+	parsed, err := parser.Parse(args)
+	if done >= 0 { // --help has printed
+		return done
+	}
+	if err != nil {
+		if !strings.HasPrefix(args[0], "-") && strings.HasPrefix(err.Error(), "unexpected argument") {
+			err = fmt.Errorf("this version has no command %q; it has: scale (the default), version", args[0])
+		}
+		complain(errs, fmt.Errorf("%w\nsee: autoscale --help", err))
+		return statusUsage
+	}
+	err = parsed.Run()
+	if err == nil {
+		return statusDone
+	}
+	status := statusDoubt
+	if end, ok := errors.AsType[exit](err); ok {
+		status, err = end.status, end.err
+	}
+	if err != nil {
+		complain(errs, err)
+	}
+	return status
+}
+
+// complain prints each line of an error under the program's name.
+func complain(out io.Writer, err error) {
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintln(out, "autoscale:", line)
+	}
+}
+
+func newParser(ctx context.Context, out, errs io.Writer, done func(int), s streams) (*kong.Kong, error) {
+	return kong.New(&cli{},
 		kong.Name("autoscale"),
 		kong.Description("Keeps a service at the number of replicas its traffic needs: reads requests per second from Prometheus-format metrics, computes the replicas, applies them, and can always say why."),
 		kong.Writers(out, errs),
-		kong.Exit(func(status int) { done = status }),
+		kong.Exit(done),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, FlagsLast: true}),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "number", Title: "The number:"}, {Key: "readings", Title: "Readings:"},
@@ -76,33 +126,15 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		}),
 		kong.Vars{"rps_metric": prometheus.DefaultMetric},
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(streams{out, errs}),
+		kong.Bind(s),
 	)
-	if err != nil {
-		fmt.Fprintln(errs, "autoscale:", err)
-		return statusUsage
-	}
-	if len(args) == 0 || args[0] == "--help" || args[0] == "-h" {
-		args = []string{"scale", "--help"} // what a newcomer looks for
-	}
-	parsed, err := parser.Parse(args)
-	if done >= 0 { // --help has printed
-		return done
-	}
-	if err != nil {
-		fmt.Fprintf(errs, "autoscale: %s\nsee: autoscale --help\n", strings.TrimPrefix(err.Error(), "scale: "))
-		return statusUsage
-	}
-	err = parsed.Run()
-	if err == nil {
-		return statusDone
-	}
-	if end, ok := errors.AsType[exit](err); ok {
-		if end.err != nil {
-			fmt.Fprintln(errs, "autoscale:", end.err)
-		}
-		return end.status
-	}
-	fmt.Fprintln(errs, "autoscale:", err)
-	return statusDoubt
+}
+
+// usageLine prints help without the default command's name, which nobody types.
+type usageLine struct{ out io.Writer }
+
+// Write writes b as the user types it.
+func (u *usageLine) Write(b []byte) (int, error) {
+	_, err := u.out.Write(bytes.Replace(b, []byte("autoscale scale --"), []byte("autoscale --"), 1))
+	return len(b), err
 }

@@ -20,38 +20,38 @@ import (
 // scaleCommand is one decision; its flags are the contract's.
 type scaleCommand struct {
 	Provider string `required:"" placeholder:"compose" help:"What runs the service: compose."`
-	Service  string `default:"app" help:"The Compose service."`
+	Service  string `default:"app" placeholder:"app" help:"The Compose service."`
 
-	Min       int       `group:"number" required:"" help:"Fewest replicas."`
-	Max       int       `group:"number" required:"" help:"Most replicas."`
-	RPSTarget float64   `group:"number" name:"rps-target" required:"" help:"Requests per second one replica should carry."`
+	Min       whole     `group:"number" required:"" placeholder:"N" help:"Fewest replicas."`
+	Max       whole     `group:"number" required:"" placeholder:"N" help:"Most replicas."`
+	RPSTarget rate      `group:"number" name:"rps-target" required:"" placeholder:"RPS" help:"Requests per second one replica should carry."`
 	Cooldown  seconds   `group:"number" default:"120" help:"How long the load must have stayed low before replicas go; bare numbers are seconds, 0 lowers at once."`
-	Tolerance float64   `group:"number" default:"0.1" help:"Share of the load above the target without a raise, and to spare after a lowering."`
+	Tolerance rate      `group:"number" default:"0.1" help:"Share of the load above the target without a raise, and to spare after a lowering."`
 	MaxUp     limit     `group:"number" placeholder:"N|N%" help:"Most replicas, or share of the current ones, that one raise adds."`
 	MaxDown   limit     `group:"number" placeholder:"N|N%" help:"Most replicas, or share of the current ones, that go in one cooldown."`
 	OnDoubt   safeCount `group:"number" default:"hold" placeholder:"hold|N" help:"Replicas to raise to after three doubtful runs in a row."`
 
 	MetricsURL    []string `group:"readings" name:"metrics-url" sep:"none" default:"http://localhost:8000/metrics" help:"Prometheus text or OpenMetrics; repeatable, readings are summed; {replica} stands for the address of each running replica."`
-	MetricsScope  string   `group:"readings" enum:"auto,service,replica" default:"auto" help:"What one URL speaks for: auto, service, replica."`
-	RPSMetric     string   `group:"readings" name:"rps-metric" default:"${rps_metric}" help:"Gauge of current requests/s, or counter of requests; a selector narrows it: http_requests_total{code!~\"5..\"}."`
+	MetricsScope  string   `group:"readings" enum:"auto,service,replica" default:"auto" placeholder:"auto" help:"What one URL speaks for: auto, service, replica."`
+	RPSMetric     string   `group:"readings" name:"rps-metric" default:"${rps_metric}" placeholder:"${rps_metric}" help:"Gauge of current requests/s, or counter of requests; a selector narrows it: http_requests_total{code!~\"5..\"}."`
 	RPSMetricType string   `group:"readings" name:"rps-metric-type" enum:",gauge,counter" default:"" placeholder:"gauge|counter" help:"What the metric is, where the page does not say."`
 	MetricsHeader []string `group:"readings" sep:"none" placeholder:"NAME: VALUE" help:"Request header for the metrics page; repeatable, never printed."`
 
-	ComposeFile string        `group:"compose" default:"deploy/compose.override.yml" help:"Override file that carries the count."`
-	ProjectDir  string        `group:"compose" default:"." help:"The Compose project's folder; relative paths count from it."`
-	File        []string      `group:"compose" short:"f" sep:"none" help:"Compose file, as the running project was started with; repeatable."`
-	ProjectName string        `group:"compose" short:"p" help:"Compose project, where the folder does not tell."`
-	EnvFile     []string      `group:"compose" sep:"none" help:"Environment file, as the running project was started with; repeatable."`
-	Profile     []string      `group:"compose" sep:"none" help:"Compose profile; repeatable."`
-	Docker      string        `group:"compose" default:"docker" help:"The docker command."`
-	Wait        *seconds      `group:"compose" help:"How long a new replica may take to be healthy; default: by its health check, at least 60 s."`
+	ComposeFile string        `group:"compose" default:"deploy/compose.override.yml" placeholder:"deploy/compose.override.yml" help:"Override file that carries the count."`
+	ProjectDir  string        `group:"compose" default:"." placeholder:"." help:"The Compose project's folder; relative paths count from it."`
+	File        []string      `group:"compose" short:"f" sep:"none" placeholder:"FILE" help:"Compose file, as the running project was started with; repeatable."`
+	ProjectName string        `group:"compose" short:"p" placeholder:"NAME" help:"Compose project, where the folder does not tell."`
+	EnvFile     []string      `group:"compose" sep:"none" placeholder:"FILE" help:"Environment file, as the running project was started with; repeatable."`
+	Profile     []string      `group:"compose" sep:"none" placeholder:"NAME" help:"Compose profile; repeatable."`
+	Docker      string        `group:"compose" default:"docker" placeholder:"docker" help:"The docker command."`
+	Wait        *seconds      `group:"compose" placeholder:"SECONDS" help:"How long a new replica may take to be healthy; default: by its health check, at least 60 s."`
 	Start       bool          `group:"compose" help:"Start --min replicas where none runs."`
-	Apply       compose.Apply `group:"compose" enum:"auto,always,never" default:"auto" help:"Whether the engine is moved: auto (where docker is), always, never (only the file is written)."`
+	Apply       compose.Apply `group:"compose" enum:"auto,always,never" default:"auto" placeholder:"auto" help:"Whether the engine is moved: auto (where docker is), always, never (only the file is written)."`
 
-	Mode      autoscale.Mode `group:"run" enum:"auto,raise-only,observe" default:"auto" help:"How much of a decision is acted on: auto, raise-only, observe (nothing)."`
-	StateFile string         `group:"run" default:"tools/.autoscale_state.json" help:"What must be remembered between runs."`
+	Mode      autoscale.Mode `group:"run" enum:"auto,raise-only,observe" default:"auto" placeholder:"auto" help:"How much of a decision is acted on: auto, raise-only, observe (nothing)."`
+	StateFile string         `group:"run" default:"tools/.autoscale_state.json" placeholder:"tools/.autoscale_state.json" help:"What must be remembered between runs."`
 	DryRun    bool           `group:"run" help:"Decide and explain; write and change nothing."`
-	Output    string         `group:"run" enum:"text,json" default:"text" help:"text: one dated line; json: one documented object."`
+	Output    string         `group:"run" enum:"text,json" default:"text" placeholder:"text" help:"text: one dated line; json: one documented object."`
 }
 
 // Help is what stands below the flags' summary.
@@ -70,13 +70,14 @@ Other commands: autoscale version.`
 // policy is the flags' part of the decision.
 func (c *scaleCommand) policy() autoscale.Policy {
 	return autoscale.Policy{
-		Min: c.Min, Max: c.Max, Target: c.RPSTarget, Tolerance: c.Tolerance, Cooldown: time.Duration(c.Cooldown),
+		Min: int(c.Min), Max: int(c.Max), Target: float64(c.RPSTarget), Tolerance: float64(c.Tolerance), Cooldown: time.Duration(c.Cooldown),
 		MaxUp: c.MaxUp.Limit, MaxDown: c.MaxDown.Limit, OnDoubt: int(c.OnDoubt), Mode: c.Mode,
 	}
 }
 
-// Validate checks the flags against each other; kong calls it after parsing.
-func (c *scaleCommand) Validate() error {
+// check looks for what is wrong in the flags themselves. It is not kong's
+// Validate, which would complain of zeros before it says which flags are missing.
+func (c *scaleCommand) check() error {
 	var errs []error
 	if c.Provider != "compose" {
 		errs = append(errs, fmt.Errorf("--provider=%s: this version knows compose", c.Provider))
@@ -121,7 +122,7 @@ func (c *scaleCommand) dir() (string, error) {
 // Run makes one decision and prints it.
 func (c *scaleCommand) Run(ctx context.Context, s streams) error {
 	dir, err := c.dir()
-	if err != nil {
+	if err := errors.Join(c.check(), err); err != nil {
 		return usage(err)
 	}
 	result := c.once(ctx, s, dir)
@@ -172,5 +173,32 @@ func (n *safeCount) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q: give hold, or the number of replicas to raise to", text)
 	}
 	*n = safeCount(count)
+	return nil
+}
+
+// whole reads a number of replicas.
+type whole int
+
+// UnmarshalText reads a whole number.
+func (n *whole) UnmarshalText(text []byte) error {
+	count, err := strconv.ParseInt(string(text), 10, 32)
+	if err != nil {
+		return fmt.Errorf("%q is no whole number of replicas", text)
+	}
+	*n = whole(count)
+	return nil
+}
+
+// rate reads a number that may have a fraction.
+type rate float64
+
+// UnmarshalText reads a number; whether it is a sensible one is the policy's to
+// say.
+func (r *rate) UnmarshalText(text []byte) error {
+	number, err := strconv.ParseFloat(string(text), 64)
+	if err != nil {
+		return fmt.Errorf("%q is no number", text)
+	}
+	*r = rate(number)
 	return nil
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/five-keys/autoscale"
@@ -79,11 +82,12 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 	r.report, r.err = controller.Step(ctx, now)
 	r.decided = !r.report.Decision.At.IsZero()
 	r.report.Warnings = append(r.report.Warnings, memory.warnings...)
+	r.report.Warnings = append(r.report.Warnings, unreachableHint(r.report.Reading, c.MetricsURL)...)
 	if !w.Moves() && c.Apply == compose.ApplyAuto {
 		r.err = errors.Join(r.err, dockerLost(file, w.Dir(), c.Service))
 	}
 	if c.Start && errors.Is(r.err, compose.ErrNotRunning) {
-		r.start(ctx, w, max(c.Min, 1))
+		r.start(ctx, w, max(int(c.Min), 1))
 	}
 	return r
 }
@@ -147,6 +151,28 @@ func (c *scaleCommand) missed(ctx context.Context, dir string, now autoscale.Ins
 	return err
 }
 
+// unreachableHint is the remedy for the commonest mistake: a page on localhost
+// that only the replicas themselves serve.
+func unreachableHint(reading autoscale.Reading, urls []string) []string {
+	for _, sample := range reading.Samples {
+		if sample.Verdict != autoscale.Unreachable || reading.Scope == autoscale.ScopeReplica {
+			continue
+		}
+		for _, text := range urls {
+			u, err := url.Parse(text)
+			if err != nil || u.Hostname() != "localhost" && !strings.HasPrefix(u.Hostname(), "127.") {
+				continue
+			}
+			u.User, u.Host = nil, "{replica}:"+cmp.Or(u.Port(), "80")
+			each, err := url.PathUnescape(u.String())
+			if err == nil {
+				return []string{fmt.Sprintf("if the replicas serve that page themselves and publish no port, read each of them: --metrics-url='%s'", each)}
+			}
+		}
+	}
+	return nil
+}
+
 // dockerLost is the error of a run that finds no docker where an earlier one
 // did: a cron job's PATH, usually.
 func dockerLost(file *store.File, dir, service string) error {
@@ -154,7 +180,7 @@ func dockerLost(file *store.File, dir, service string) error {
 	if err != nil || !applied {
 		return err
 	}
-	return fmt.Errorf("compose: an earlier run moved service %q with docker, but now %w on the PATH (%s); set PATH in the crontab or the unit, or name the binary with --docker",
+	return fmt.Errorf("compose: an earlier run reached service %q through docker, but now %w on the PATH (%s); set PATH in the crontab or the unit, or name the binary with --docker",
 		service, compose.ErrNoDocker, os.Getenv("PATH"))
 }
 

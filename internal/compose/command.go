@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -54,17 +53,23 @@ func findCompose(ctx context.Context, docker string) (*composeCommand, error) {
 		leastCompose[0], leastCompose[1], said)
 }
 
+// number is the first two parts of a version; zeros where it has none.
+func number(version string) (major, minor int) {
+	// What cannot be read stays 0, which is too old.
+	_, _ = fmt.Sscanf(version, "%d.%d", &major, &minor)
+	return major, minor
+}
+
 func newEnough(version string) bool {
-	parts := strings.SplitN(version, ".", 3)
-	if len(parts) < 2 {
-		return false
-	}
-	major, errMajor := strconv.Atoi(parts[0])
-	minor, errMinor := strconv.Atoi(parts[1])
-	if errMajor != nil || errMinor != nil {
-		return false
-	}
+	major, minor := number(version)
 	return major > leastCompose[0] || major == leastCompose[0] && minor >= leastCompose[1]
+}
+
+// takesHighest reports whether this Compose, when it scales down, takes the
+// replicas with the highest numbers. 2.20 was seen to take any.
+func (c *composeCommand) takesHighest() bool {
+	major, _ := number(c.version)
+	return major >= 5
 }
 
 // graceTime is how long an interrupted command has to end in order.

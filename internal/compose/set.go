@@ -192,8 +192,7 @@ func (m *move) settled(ctx context.Context) error {
 }
 
 // lower takes replicas away: unhealthy ones first, then those with the highest
-// numbers, which is what Compose itself would take. All that stay must be
-// healthy, or it waits.
+// numbers. All that stay must be healthy, or it waits.
 func (m *move) lower(ctx context.Context, count int) error {
 	leave, stay := victims(m.w.seen.replicas, count)
 	for _, r := range stay {
@@ -209,27 +208,32 @@ func (m *move) lower(ctx context.Context, count int) error {
 	return errors.Join(err, m.settled(ctx))
 }
 
-// remove takes the replicas in leave away.
+// remove takes the replicas in leave away, each with its own grace period.
+// Compose takes the rest where it is known to choose the same ones, since only
+// it runs a service's pre_stop hooks.
 func (m *move) remove(ctx context.Context, leave []replica, count int) error {
 	if err := m.clearLeftovers(ctx); err != nil {
 		return err
 	}
-	var sick []string
+	byCompose := m.w.compose.takesHighest()
+	var ids []string
 	for _, r := range leave {
 		if !r.healthy() {
-			sick = append(sick, r.listed.ID)
 			m.note("%s goes first: it is %s", r.Name, r.condition())
 		}
-	}
-	if len(sick) > 0 {
-		if _, err := m.docker(ctx, append([]string{"stop"}, sick...)...); err != nil {
-			return err
-		}
-		if _, err := m.docker(ctx, append([]string{"rm"}, sick...)...); err != nil {
-			return err
+		if !r.healthy() || !byCompose {
+			ids = append(ids, r.ID)
 		}
 	}
-	if len(sick) == len(leave) {
+	if len(ids) > 0 {
+		if _, err := m.docker(ctx, append([]string{"stop"}, ids...)...); err != nil {
+			return err
+		}
+		if _, err := m.docker(ctx, append([]string{"rm"}, ids...)...); err != nil {
+			return err
+		}
+	}
+	if len(ids) == len(leave) {
 		return nil
 	}
 	if err := m.compose(ctx, count); err != nil {

@@ -14,6 +14,7 @@ import (
 // first of the given addresses that accepts one.
 type dialer struct {
 	hosts     []netip.AddrPort
+	open      func(ctx context.Context, network, addr string) (net.Conn, error)
 	connected atomic.Bool // once any connection stood
 
 	mu     sync.Mutex
@@ -47,7 +48,7 @@ func (d *dialer) try(ctx context.Context, host netip.AddrPort, after int) (net.C
 		ctx, cancel = context.WithTimeout(ctx, share)
 		defer cancel()
 	}
-	return new(net.Dialer).DialContext(ctx, "tcp", host.String())
+	return d.open(ctx, "tcp", host.String())
 }
 
 // dial is for http.Transport.
@@ -62,7 +63,7 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 			return conn, nil
 		}
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	conn, err := d.open(ctx, network, addr)
 	if err == nil {
 		d.connected.Store(true)
 	}

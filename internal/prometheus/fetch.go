@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -85,7 +86,7 @@ func (s *Source) readPage(ctx context.Context, t target) page {
 
 // exchange asks once, over a connection of its own.
 func (s *Source) exchange(ctx context.Context, t target) page {
-	d := &dialer{hosts: t.hosts}
+	d := &dialer{hosts: t.hosts, open: new(net.Dialer).DialContext}
 	p := page{verdict: autoscale.OK}
 	err := s.fetch(ctx, t, d, &p)
 	p.time = time.Now()

@@ -114,15 +114,15 @@ func (s *scanner) run() error {
 	quote := []byte{'"'}
 	for {
 		rest := s.buf[s.start:s.end]
+		if s.ended && len(rest) > 0 {
+			return &BadPage{s.line + 1, "there is more after # EOF"}
+		}
 		n := bytes.IndexByte(rest, '\n')
-		if n < 0 || s.ended {
+		if n < 0 {
 			if err := s.fill(); err == io.EOF {
 				return s.finish()
 			} else if err != nil {
 				return err
-			}
-			if s.ended {
-				return &BadPage{s.line + 1, "there is more after # EOF"}
 			}
 			continue
 		}
@@ -131,7 +131,7 @@ func (s *scanner) run() error {
 		if n > 0 {
 			mark := s.marks[line[0]]
 			switch {
-			case mark == 0 || mark < markNothing && !s.begins(line, mark):
+			case mark == 0 || mark < markNothing && !s.begins(rest[:used], mark):
 				if bytes.Count(line, quote)&1 == 0 && (!s.escapes || bytes.IndexByte(line, '\\') < 0) {
 					break
 				}
@@ -145,7 +145,8 @@ func (s *scanner) run() error {
 	}
 }
 
-// begins reports whether the line is one of the wanted metrics that are marked.
+// begins reports whether the line, with its line feed, is one of the wanted metrics
+// that are marked.
 func (s *scanner) begins(line []byte, mark uint8) bool {
 	for i := range s.wants {
 		if mark>>i&1 == 1 && s.wants[i].begins(line) {

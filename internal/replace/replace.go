@@ -51,8 +51,6 @@ type job struct {
 	expect bool
 	was    []byte
 	perm   fs.FileMode
-	// done is set once the new content stands in the old one's place.
-	done bool
 }
 
 // File makes data the content of the file at path. Where there is none it is
@@ -86,10 +84,13 @@ func (j *job) run(data []byte) error {
 	if err == nil {
 		err = j.inFolder(data)
 	}
-	if err != nil && !j.done {
-		err = errors.Join(err, unmake(made))
+	if err != nil {
+		return errors.Join(err, unmake(made))
 	}
-	return err
+	if err := syncFolder(filepath.Dir(j.path)); err != nil {
+		return fmt.Errorf("it was replaced, but may be back as it was after a power failure: %w", err)
+	}
+	return nil
 }
 
 // inFolder does the replacement once there is a folder to do it in.
@@ -107,10 +108,6 @@ func (j *job) inFolder(data []byte) (err error) {
 	}
 	if err := j.folder.Rename(name, filepath.Base(j.path)); err != nil {
 		return errors.Join(explain(err), j.discard(name))
-	}
-	j.done = true
-	if err := syncFolder(j.folder.Name()); err != nil {
-		return fmt.Errorf("it was replaced, but may be back as it was after a power failure: %w", err)
 	}
 	return nil
 }

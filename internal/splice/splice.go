@@ -84,11 +84,11 @@ func Get(src []byte, path []string) (n int, found bool, err error) {
 }
 
 func (f *file) get(path []string) (int, bool, error) {
-	way, err := f.walk(path)
+	w, err := f.walk(path)
 	if err != nil {
 		return 0, false, err
 	}
-	line := way.line()
+	line := w.line()
 	switch v := lookup(f.data, path).(type) {
 	case nil:
 		return 0, false, nil
@@ -108,8 +108,8 @@ func (f *file) get(path []string) (int, bool, error) {
 		return 0, false, refuse(line, "%s is a mapping, not a whole number; write one there", dotted(path))
 	default:
 		shown := fmt.Sprint(v)
-		if len(way.keys) == len(path) {
-			shown = resolved(way.last()).Value
+		if len(w.keys) == len(path) {
+			shown = resolved(w.last()).Value
 		}
 		return 0, false, refuse(line, "%s is %s, not a usable whole number; write one there", dotted(path), shown)
 	}

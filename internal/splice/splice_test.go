@@ -150,14 +150,24 @@ func checkDifference(t *testing.T, src, out []byte, path []string, value int) {
 	for tail < len(src)-head && tail < len(out)-head && src[len(src)-1-tail] == out[len(out)-1-tail] {
 		tail++
 	}
-	gone, come := string(src[head:len(src)-tail]), string(out[head:len(out)-tail])
-	if strings.Trim(gone, "0123456789abcdefABCDEFxo_+-~nulNUL") != "" {
-		t.Fatalf("%q went from\n%q\nwhich is now\n%q", gone, src, out)
+	gone, come := src[head:len(src)-tail], out[head:len(out)-tail]
+	if left := without(gone, "0123456789abcdefABCDEFxo_+-~nulNUL"); left != "" {
+		t.Fatalf("%q with %q in it went from\n%q\nwhich is now\n%q", gone, left, src, out)
 	}
-	allowed := "{}:, \t\r\n\"\\" + fmt.Sprint(value) + strings.Join(path, "")
-	if left := strings.Trim(come, allowed); left != "" && len(come) > len(fmt.Sprintf("%q", path))*20 {
-		t.Fatalf("%q came into\n%q\nwhich is now\n%q", come, src, out)
+	if left := without(come, fmt.Sprintf("{}:, \t\r\n%d%q%s", value, path, strings.Join(path, ""))); left != "" {
+		t.Fatalf("%q with %q in it came into\n%q\nwhich is now\n%q", come, left, src, out)
 	}
+}
+
+// without returns the bytes of s that are not in set.
+func without(s []byte, set string) string {
+	var left []byte
+	for _, b := range s {
+		if strings.IndexByte(set, b) < 0 {
+			left = append(left, b)
+		}
+	}
+	return string(left)
 }
 
 // checkMeaning decodes both and holds that they differ in the number alone.
@@ -255,6 +265,29 @@ func TestSetPaths(t *testing.T) {
 	out, err = Set([]byte("a: 1\n"), []string{"b"}, 0)
 	if want := "a: 1\nb: 0\n"; err != nil || string(out) != want {
 		t.Errorf("got %q (%v), want %q", out, err, want)
+	}
+}
+
+// Files that Compose would not take, but that YAML does.
+func TestSetOddities(t *testing.T) {
+	tests := []struct{ name, service, in, out string }{
+		{"name that needs escapes", "a: b #\"\\😀\n", "services:\n", "services:\n  \"a: b #\\\"\\\\😀\\n\":\n    deploy:\n      replicas: 5\n"},
+		{"no name", "", "services: {}\n", "services: {\"\": {deploy: {replicas: 5}}}\n"},
+		{"merge key as a name", "<<", "services: {}\n", "services: {\"<<\": {deploy: {replicas: 5}}}\n"},
+		{"quoted merge key", "app", "services: {app: {\"<<\": x, deploy: {replicas: 2}}}", "services: {app: {\"<<\": x, deploy: {replicas: 5}}}"},
+		{"colon that belongs to the key", "app", "services: {app: {deploy: {replicas:, a: b}}}", "services: {app: {deploy: {replicas: 5, replicas:, a: b}}}"},
+		{"names of any script", "日本", "services: {日本: {é: 😀, deploy: {replicas: 2}}}", "services: {日本: {é: 😀, deploy: {replicas: 5}}}"},
+		{"line separator", "app", "a: b\u2028services: {app: {deploy: {replicas: 2}}}", "a: b\u2028services: {app: {deploy: {replicas: 5}}}"},
+		{"lines of all kinds", "app", "a: b\rservices:\u0085 app:\u2029  c: d\u0085", "a: b\rservices:\u0085 app:\u2029  c: d\u0085  deploy:\r   replicas: 5\r"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			out, err := Set([]byte(test.in), replicas(test.service), 5)
+			if err != nil || string(out) != test.out {
+				t.Fatalf("got\n%q (%v), want\n%q", out, err, test.out)
+			}
+			checkSet(t, []byte(test.in), replicas(test.service), 5)
+		})
 	}
 }
 

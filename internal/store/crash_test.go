@@ -46,7 +46,7 @@ func killAtRandom(t *testing.T, job, path string, args ...string) (done int) {
 	return done
 }
 
-const kills = 60
+const kills = 25
 
 // Killed at any moment, the state is the old or the new one, the other entries
 // are as they were, and the next run works.

@@ -301,10 +301,11 @@ func TestNotToBeRead(t *testing.T) {
 		"folder": {func(p string) error { return os.Mkdir(p, 0o755) }, "not a regular file"},
 		"pipe":   {func(p string) error { return syscall.Mkfifo(p, 0o666) }, "not a regular file"},
 		"loop":   {func(p string) error { return os.Symlink(p, p) }, "links"},
-		"large":  {func(p string) error { return errors.Join(os.WriteFile(p, nil, 0o644), os.Truncate(p, maxFile+1)) }, "larger than"},
+		"large":  {func(p string) error { return errors.Join(os.WriteFile(p, nil, 0o644), os.Truncate(p, 100_001)) }, "larger than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := Open(filepath.Join(t.TempDir(), "state.json"))
+			f.max = 100_000
 			if err := test.make(f.path); err != nil {
 				t.Fatal(err)
 			}

@@ -54,7 +54,7 @@ func start(t *testing.T, user *syscall.Credential, job string, args ...string) *
 		binary = publicBinary(t)
 	}
 	c := &child{Cmd: exec.CommandContext(t.Context(), binary, args...)}
-	c.Env = append(os.Environ(), childJob+"="+job)
+	c.Env = append(os.Environ(), childJob+"="+job, "GORACE=atexit_sleep_ms=0")
 	c.Stderr = os.Stderr
 	c.Dir = "/"
 	if user != nil {
@@ -115,15 +115,17 @@ func (c *child) done(t *testing.T) {
 	}
 }
 
-// publicBinary is a copy of this test binary that every user may run.
+// publicBinary is this test binary where every user may run it.
 func publicBinary(t *testing.T) string {
 	t.Helper()
-	dir := publicDir(t)
-	binary, err := os.ReadFile(os.Args[0])
+	path := filepath.Join(publicDir(t), "store.test")
+	if os.Link(os.Args[0], path) == nil {
+		return path
+	}
+	binary, err := os.ReadFile(os.Args[0]) // on another file system
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, "store.test")
 	if err := os.WriteFile(path, binary, 0o755); err != nil {
 		t.Fatal(err)
 	}

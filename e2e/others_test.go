@@ -1,0 +1,118 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestDown: scaling is not starting. After "compose down" nothing is started,
+// neither by a raise nor by the minimum, unless --start says so.
+func TestDown(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	load := newPage(t, 100)
+	p.autoscale(load.url()).want(1, "no replica runs", "scaling does not start a project", "docker compose up -d")
+	p.up()
+	p.autoscale(load.url()).want(0, "1 -> 3 replicas")
+	p.docker("compose", "down", "-t", "1")
+	p.autoscale(load.url(), "--min=2").want(1, "no replica runs", "docker compose up -d")
+	if left := p.containers("app"); len(left) > 0 {
+		t.Errorf("started: %+v", left)
+	}
+	p.autoscale(load.url(), "--min=2", "--start").want(0, "started 2 as --start asks")
+	p.wantRunning("app-1 app-2")
+	p.wantDeclared(2)
+	if others := p.containers("other"); len(others) > 0 {
+		t.Errorf("--start started another service: %+v", others)
+	}
+}
+
+// TestStopped: exited replicas count as none.
+func TestStopped(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up()
+	p.docker("compose", "stop", "-t", "1", "app")
+	load := newPage(t, 100)
+	p.autoscale(load.url()).want(1, "no replica runs")
+	p.wantRunning("")
+}
+
+// TestWrongProject: a wrong project name starts no second copy, and a service
+// of the same name elsewhere is named and not touched.
+func TestWrongProject(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up()
+	load := newPage(t, 100)
+	p.autoscale(load.url(), "-p", "elsewhere").want(1, `--project-name says project "elsewhere"`, p.name)
+	p.wantRunning("app-1")
+
+	q := newProject(t)
+	q.autoscale(load.url()).want(1, "no replica runs", "a service of that name runs in ", p.name)
+	q.autoscale(load.url(), "-p", p.name).want(0, "1 -> 3 replicas")
+	p.wantRunning("app-1 app-2 app-3")
+	p.wantDeclared(3)
+}
+
+// TestRollout: docker-rollout doubles the replicas, then removes the old ones;
+// nothing is lowered in between, and its new ones are kept.
+func TestRollout(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up()
+	load := newPage(t, 70)
+	flags := []string{load.url(), "--cooldown=60"}
+	p.autoscale(flags...).want(0, "1 -> 2 replicas")
+	p.docker("compose", "up", "-d", "--no-deps", "--no-recreate", "--scale", "app=4", "app")
+	p.settle()
+	p.autoscale(flags...).want(0, "4 replicas kept", "somebody else raised the count from 2 to 4")
+	p.wantRunning("app-1 app-2 app-3 app-4")
+	p.docker("rm", "-f", p.name+"-app-1", p.name+"-app-2")
+	p.autoscale(flags...).want(0, "2 replicas kept", "lowered the count from 4 to 2")
+	p.wantRunning("app-3 app-4")
+	p.wantDeclared(2)
+	load.set(180)
+	p.autoscale(flags...).want(0, "2 -> 5 replicas")
+	if n := len(strings.Fields(p.running("app"))); n != 5 {
+		t.Errorf("running: %s", p.running("app"))
+	}
+}
+
+// TestHands: a count set by hand is kept for one cooldown when raised, and
+// raised at once when the load wants it.
+func TestHands(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up()
+	load := newPage(t, 100)
+	p.autoscale(load.url()).want(0, "1 -> 3 replicas")
+	p.docker("compose", "up", "-d", "--scale", "app=1")
+	p.autoscale(load.url()).want(0, "1 -> 3 replicas", "somebody else lowered the count from 3 to 1")
+	p.docker("compose", "up", "-d", "--scale", "app=5")
+	p.settle()
+	p.autoscale(load.url(), "--cooldown=60").want(0, "5 replicas kept", "somebody else raised the count from 3 to 5")
+	p.wantRunning("app-1 app-2 app-3 app-4 app-5")
+}
+
+// TestObserve: a service that is only observed is left alone, and the journal
+// says what would have been done.
+func TestObserve(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up()
+	before, file := p.containers("app"), p.read(overrideFile)
+	load := newPage(t, 180)
+	p.autoscale(load.url(), "--mode=observe").want(0, "1 replica kept", "5 replicas wanted")
+	if after := p.containers("app"); len(after) != 1 || after[0] != before[0] || p.read(overrideFile) != file {
+		t.Errorf("changed: %+v\n%s", after, p.read(overrideFile))
+	}
+	if journal := p.read("tools/.autoscale_state.journal.ndjson"); !strings.Contains(journal, `"want":5`) {
+		t.Errorf("journal: %s", journal)
+	}
+	p.autoscale(load.url(), "--mode=raise-only").want(0, "1 -> 5 replicas")
+	load.set(1)
+	p.autoscale(load.url(), "--mode=raise-only").want(0, "5 replicas kept", "does not lower")
+}

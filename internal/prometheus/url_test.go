@@ -1,0 +1,66 @@
+package prometheus
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestAddressString(t *testing.T) {
+	for raw, want := range map[string]string{
+		"http://localhost:8000/metrics":                  "",
+		"https://[::1]:8443/m":                           "",
+		"http://{replica}:8000/metrics":                  "",
+		"http://{replica}/m?x=%7Breplica":                "",
+		"http://me:s3cret@host/m":                        "http://host/m",
+		"http://me@{replica}:1/m":                        "http://{replica}:1/m",
+		"http://host/m?match[]={a=\"b\"}&x":              "",
+		"http://host/m?access_token=s3cret&b=1":          "http://host/m?access_token=***&b=1",
+		"http://host/m?b=1&X-Amz-Signature=s3cret":       "http://host/m?b=1&X-Amz-Signature=***",
+		"http://host/m#fragment":                         "http://host/m",
+		"http://me:s3cret@host/m?password=s3cret#s3cret": "http://host/m?password=***",
+	} {
+		if want == "" {
+			want = raw
+		}
+		a, err := parseAddress(raw)
+		if err != nil || a.String() != want || strings.Contains(a.String(), "s3cret") {
+			t.Errorf("%s: %s, error %v, want %s", raw, a, err, want)
+		}
+	}
+}
+
+func TestAddressPort(t *testing.T) {
+	for raw, want := range map[string]uint16{"http://a": 80, "https://a": 443, "http://[::1]:8000": 8000, "http://{replica}": 80} {
+		a, err := parseAddress(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if port, err := a.port(); err != nil || port != want {
+			t.Errorf("%s: port %d, error %v, want %d", raw, port, err, want)
+		}
+	}
+}
+
+// FuzzParseAddress checks that no part of a password gets into an error or into
+// what is printed.
+func FuzzParseAddress(f *testing.F) {
+	for _, rest := range []string{"@host/m", "@{replica}:8000/m", "@[::1/m", "@host:99999/", "@ho st", "@host/%zz?x=%zz", ""} {
+		f.Add("http://me:", rest)
+	}
+	f.Add("h ttp://", "@x")
+	f.Add("", "@localhost:8000")
+	f.Fuzz(func(t *testing.T, before, after string) {
+		const secret = "s3cret"
+		if strings.ContainsAny(before, "@/?#") && !strings.HasPrefix(before, "http://me:") || !strings.HasPrefix(after, "@") || strings.Contains(before+after, secret) {
+			return
+		}
+		a, err := parseAddress(before + secret + after)
+		text := a.String()
+		if err != nil {
+			text = err.Error()
+		}
+		if strings.Contains(text, secret) && !strings.Contains(strings.TrimPrefix(before, "http://me:"), "/") {
+			t.Fatalf("%q gives %q", before+secret+after, text)
+		}
+	})
+}
