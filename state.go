@@ -162,7 +162,6 @@ func (s State) Settle(d Decision, now time.Time, count int, settings string, fai
 	next := s.clone()
 	next.Moving = nil
 	next.Count = count
-	next.Applied = true
 	if count < d.From && d.To < d.From {
 		next.Lowered = append(next.Lowered, Lowering{Time: now, Replicas: d.From - count})
 	}

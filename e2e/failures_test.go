@@ -4,11 +4,14 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -63,7 +66,7 @@ func TestCrashLoop(t *testing.T) {
 	old := p.containers("app")
 	p.write("compose.yaml", strings.Replace(p.read("compose.yaml"), `LEVERS: "1"`, `LEVERS: "exit=3&after=300ms"`, 1))
 
-	p.autoscale(load.url()).want(1, "restarts again and again (last exit status 3)", "was removed")
+	p.autoscale(load.url()).want(1, "restarts again and again", "was removed", "exit 3, as the lever says")
 	if got := p.containers("app"); len(got) != 1 || got[0] != old[0] {
 		t.Errorf("after the rollback: %+v, was %+v", got, old)
 	}
@@ -266,7 +269,7 @@ func TestEngineStops(t *testing.T) {
 	if p.read(overrideFile) != file {
 		t.Error("the override file was touched")
 	}
-	e.start()
+	e.restart(p)
 	p.eventually("the replicas are back", func() bool { return len(strings.Fields(p.running("app"))) == 3 })
 	p.settle()
 	p.autoscale(flags...).want(0, "3 replicas kept")
@@ -283,7 +286,7 @@ func TestEngineStops(t *testing.T) {
 	if r := wait(); r.status != 1 {
 		t.Errorf("status %d of a run whose engine went away", r.status)
 	}
-	e.start()
+	e.restart(p)
 	p.eventually("a raise succeeds", func() bool {
 		p.settle()
 		return p.autoscale(load.url()).status == 0 && len(strings.Fields(p.running("app"))) == 5
@@ -296,22 +299,18 @@ type engine struct {
 	t   *testing.T
 	dir string
 	env []string
+	cmd *exec.Cmd // what the engine was started with, once it was killed
 }
 
 func ownEngine(t *testing.T) *engine {
 	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "autoscale-own-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := fmt.Sprintf("/tmp/autoscale-own-%d", time.Now().UnixNano())
 	e := &engine{t: t, dir: dir}
 	e.env = []string{"AUTOSCALE_ENGINE_DIR=" + dir, "DOCKER_HOST=unix://" + dir + "/docker.sock"}
 	t.Cleanup(func() { e.script("stop") })
-	e.start()
+	e.script("start")
 	return e
 }
-
-func (e *engine) start() { e.t.Helper(); e.script("start") }
 
 func (e *engine) script(verb string) {
 	e.t.Helper()
@@ -325,14 +324,47 @@ func (e *engine) script(verb string) {
 // kill ends the engine's process at once, as a crash would.
 func (e *engine) kill() {
 	e.t.Helper()
-	pid, err := os.ReadFile(e.dir + "/docker.pid")
+	read := func(file string) string {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		return string(text)
+	}
+	text := strings.TrimSpace(read(e.dir + "/docker.pid"))
+	args := strings.Split(strings.TrimRight(read("/proc/"+text+"/cmdline"), "\x00"), "\x00")
+	program, err := os.Readlink("/proc/" + text + "/exe")
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	if out, err := exec.Command("kill", "-9", strings.TrimSpace(string(pid))).CombinedOutput(); err != nil {
-		e.t.Fatalf("kill: %v %s", err, out)
+	e.cmd = exec.Command(program, args[1:]...)
+	e.cmd.Env = strings.Split(strings.TrimRight(read("/proc/"+text+"/environ"), "\x00"), "\x00")
+	pid, err := strconv.Atoi(text)
+	if err != nil {
+		e.t.Fatal(err)
 	}
-	time.Sleep(300 * time.Millisecond)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		e.t.Fatal(err)
+	}
+	for syscall.Kill(pid, 0) == nil { // until it is gone; a zombie of ours is waited for
+		var status syscall.WaitStatus
+		_, _ = syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// restart starts the killed engine again on the same data, as its unit would.
+func (e *engine) restart(p *project) {
+	e.t.Helper()
+	os.Remove(e.dir + "/docker.pid")
+	if err := e.cmd.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	p.eventually("the engine answers again", func() bool {
+		cmd := exec.Command("docker", "version")
+		cmd.Env = append(os.Environ(), e.env...)
+		return cmd.Run() == nil
+	})
 }
 
 // image copies the test image into this engine.

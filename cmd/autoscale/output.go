@@ -77,31 +77,36 @@ func (c *scaleCommand) printJSON(out io.Writer, r result) error {
 	return encoder.Encode(d)
 }
 
-// printText writes one dated line with the decision, and one for each thing a
-// person should look into. What went wrong goes to the standard error.
-func (c *scaleCommand) printText(s streams, r result) error {
-	at := r.report.Decision.At
-	if at.IsZero() {
-		at = time.Now()
+// printDecision writes the decision's line, before anything moves.
+func (c *scaleCommand) printDecision(s streams, d autoscale.Decision) {
+	if c.Output == "json" {
+		return
 	}
+	kind := ""
+	if c.DryRun {
+		kind = " dry-run"
+	}
+	// What was decided is done, whether or not somebody reads of it.
+	_ = c.line(s.out, d.At, kind, d.Sentence())
+}
+
+// printText writes a dated line for each thing that a person should see besides
+// the decision. What may need them goes to the standard error.
+func (c *scaleCommand) printText(s streams, r result) error {
+	now := time.Now()
 	var errs []error
-	line := func(out io.Writer, kind, text string) { errs = append(errs, c.line(out, at, kind, text)) }
+	line := func(out io.Writer, kind, text string) { errs = append(errs, c.line(out, now, kind, text)) }
 	for _, warning := range r.report.Warnings {
 		line(s.err, " warning", warning)
-	}
-	ran := " ran"
-	if r.decided && c.DryRun {
-		ran = " would run"
-		line(s.out, " dry-run", r.report.Decision.Sentence())
-	} else if r.decided {
-		line(s.out, "", r.report.Decision.Sentence())
 	}
 	if o := r.report.Outcome; o != nil {
 		for _, note := range o.Notes {
 			line(s.err, " note", note)
 		}
-		for _, command := range o.Commands {
-			line(s.out, ran, command)
+		if c.DryRun {
+			for _, command := range o.Commands {
+				line(s.out, " would run", command)
+			}
 		}
 	}
 	if r.err != nil {

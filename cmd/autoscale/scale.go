@@ -96,6 +96,9 @@ func (c *scaleCommand) check() error {
 	if each && c.Apply == compose.ApplyNever {
 		errs = append(errs, errors.New("--apply=never: {replica} needs the engine, which is not asked; give a URL that speaks for the whole service"))
 	}
+	if c.Wait != nil && *c.Wait < 0 {
+		errs = append(errs, fmt.Errorf("--wait=%v: a time cannot be below 0; leave it away to derive it from the health check", time.Duration(*c.Wait)))
+	}
 	_, err := prometheus.New(c.source())
 	return errors.Join(append(errs, err)...)
 }
@@ -121,9 +124,12 @@ func (c *scaleCommand) dir() (string, error) {
 
 // Run makes one decision and prints it.
 func (c *scaleCommand) Run(ctx context.Context, s streams) error {
-	dir, err := c.dir()
-	if err := errors.Join(c.check(), err); err != nil {
+	if err := c.check(); err != nil {
 		return usage(err)
+	}
+	dir, err := c.dir()
+	if err != nil {
+		return err
 	}
 	result := c.once(ctx, s, dir)
 	return c.print(s, result)

@@ -39,7 +39,7 @@ type result struct {
 
 // status is the exit status that the contract gives to r.
 func (r result) status() int {
-	if r.err != nil || r.report.Doubtful() {
+	if r.err != nil || r.decided && r.report.Doubtful() {
 		return statusDoubt
 	}
 	return statusDone
@@ -78,6 +78,7 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 	memory := &memory{file: file, key: r.key, dry: c.DryRun}
 	controller := control.Controller{
 		Policy: c.policy(), Source: source, Workload: w, Memory: memory, Signal: source.Identity(), Again: readAgain,
+		Decided: func(d autoscale.Decision) { c.printDecision(s, d) },
 	}
 	r.report, r.err = controller.Step(ctx, now)
 	r.decided = !r.report.Decision.At.IsZero()

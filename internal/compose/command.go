@@ -98,11 +98,13 @@ func run(ctx context.Context, dir string, words []string) (string, error) {
 	return stdout.String(), err
 }
 
-// lastLines are the last n lines that say something, joined into one.
+// lastLines are the last n lines that say something, joined into one. Compose's
+// progress ("Container x Started") says nothing of a failure.
 func lastLines(text string, n int) string {
 	var lines []string
 	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "Container ") && !strings.HasPrefix(line, "Network ") {
 			lines = append(lines, line)
 		}
 	}

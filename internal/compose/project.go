@@ -106,6 +106,10 @@ func choose(cfg Config, all []container) (name string, err error) {
 			if cfg.DirGiven && !samePath(dirs[named], cfg.Dir) {
 				return "", fmt.Errorf("compose: project %q was started in %s, but --project-dir says %s; leave one of the two away", named, dirs[named], cfg.Dir)
 			}
+			if len(here) > 0 && !samePath(dirs[named], cfg.Dir) {
+				return "", fmt.Errorf("compose: %s says project %q, which runs in %s, but what runs in %s is project %q; say -p %s, or name the other folder with --project-dir",
+					cfg.nameFrom(), named, dirs[named], cfg.Dir, here[0], here[0])
+			}
 			return named, nil
 		}
 		if len(here) > 0 {
@@ -134,7 +138,11 @@ func fromLabels(cfg Config, name string, containers []container) (project, error
 	if err := contradicts("--file", resolveAll(cfg.Dir, cfg.Files), p.files, override); err != nil {
 		return project{}, err
 	}
-	if err := contradicts("--env-file", resolveAll(cfg.Dir, cfg.EnvFiles), p.envFiles, ""); err != nil {
+	envFiles := p.envFiles
+	if len(envFiles) == 0 { // Compose's own default has no label
+		envFiles = []string{filepath.Join(p.dir, ".env")}
+	}
+	if err := contradicts("--env-file", resolveAll(cfg.Dir, cfg.EnvFiles), envFiles, ""); err != nil {
 		return project{}, err
 	}
 	p.carried = true

@@ -167,7 +167,7 @@ func judge(c container, d details, timeOver bool) (progress, string) {
 	case s.Status == "created":
 		return down, strings.TrimSuffix("could not be started: "+s.Error, ": ")
 	case s.Status == "restarting" || d.RestartCount > 0:
-		return down, fmt.Sprintf("restarts again and again (last exit status %d)", s.ExitCode)
+		return down, "restarts again and again"
 	case s.Status == "paused":
 		return late, ""
 	case s.Health == nil:

@@ -68,7 +68,14 @@ func (m *move) note(format string, args ...any) {
 	m.out.Notes = append(m.out.Notes, fmt.Sprintf(format, args...))
 }
 
-func (m *move) say(args []string) { m.out.Commands = append(m.out.Commands, words(args)) }
+// say records a command; unless this is a dry run it is about to run.
+func (m *move) say(args []string) {
+	command := words(args)
+	m.out.Commands = append(m.out.Commands, command)
+	if !m.w.cfg.DryRun {
+		m.w.cfg.Tell("runs " + command)
+	}
+}
 
 // prepare looks for everything that speaks against the move, before anything
 // starts or changes.

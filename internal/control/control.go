@@ -65,6 +65,9 @@ type Controller struct {
 	// Again is the time after which a counter is read a second time in the same
 	// step, as a one-shot must; 0 reads once.
 	Again time.Duration
+	// Decided, where set, is told each decision before it is carried out, which
+	// may take as long as a replica takes to start.
+	Decided func(autoscale.Decision)
 }
 
 // Step makes one step as of now. The Report says what was decided even where an
@@ -94,6 +97,9 @@ func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, e
 	})
 	report.Decision = decision
 	report.Warnings = append(append(report.Warnings, decision.Warnings...), report.Reading.Notes...)
+	if c.Decided != nil {
+		c.Decided(decision)
+	}
 	err = c.apply(ctx, &report, next, seen.Settings)
 	if err != nil {
 		report.Error = err.Error()

@@ -196,7 +196,9 @@ func (s *Source) accept() string {
 	if s.wanted[0].legacy() {
 		return plain
 	}
-	return "text/plain;version=1.0.0;escaping=allow-utf-8,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.9," + plain
+	// Exporters differ in which version has the parameter.
+	return "text/plain;version=0.0.4;escaping=allow-utf-8,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.95," +
+		"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.9," + plain
 }
 
 // redirectRule lets redirects go on within the same host name; of a replica

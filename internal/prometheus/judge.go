@@ -99,7 +99,8 @@ func (s *Source) sample(t target, p page, index int, kind autoscale.Kind) autosc
 	if !math.IsNaN(f.Sum) && !math.IsInf(f.Sum, 0) {
 		out.Value = f.Sum
 	}
-	if start := p.found[len(s.wanted)]; usable(start) && start.Sum > 0 {
+	const year10000 = 253402300800 // what follows cannot be written as JSON
+	if start := p.found[len(s.wanted)]; usable(start) && start.Sum > 0 && start.Sum < year10000 {
 		out.Started = millisTime(int64(math.Round(start.Sum * 1000)))
 	}
 	out.Verdict, out.Detail = s.verdict(t, p, index, kind)

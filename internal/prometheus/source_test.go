@@ -84,8 +84,8 @@ func TestIdentity(t *testing.T) {
 func TestAccept(t *testing.T) {
 	for metric, want := range map[string]string{
 		"":                        "text/plain;version=0.0.4;q=0.8,",
-		`{"http.requests"}`:       "text/plain;version=1.0.0;escaping=allow-utf-8,",
-		`requests{"my.code"="1"}`: "text/plain;version=1.0.0;escaping=allow-utf-8,",
+		`{"http.requests"}`:       "text/plain;version=0.0.4;escaping=allow-utf-8,",
+		`requests{"my.code"="1"}`: "text/plain;version=0.0.4;escaping=allow-utf-8,",
 	} {
 		s := source(t, Config{URLs: []string{"http://localhost/"}, Metric: metric})
 		if got := s.accept(); !strings.HasPrefix(got, want) {

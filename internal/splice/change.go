@@ -64,7 +64,7 @@ func (c *change) try(src []byte, i int) ([]byte, bool) {
 	if err != nil || f.doc == nil {
 		return nil, false
 	}
-	if !same(c.want, f.doc, c.exact, map[*yaml.Node]*yaml.Node{}) || !contains(comments(f.doc), c.comments) {
+	if !same(c.want, f.doc, c.exact) || !contains(comments(f.doc), c.comments) {
 		return nil, false
 	}
 	n, found, err := f.get(c.path)
@@ -72,18 +72,17 @@ func (c *change) try(src []byte, i int) ([]byte, bool) {
 }
 
 // same compares two trees: kinds, tags, values, styles, anchors and order, and
-// with exact the comments. twins pairs the nodes passed, for the aliases.
-func same(a, b *yaml.Node, exact bool, twins map[*yaml.Node]*yaml.Node) bool {
-	twins[a] = b
-	if a.Kind != b.Kind || a.Tag != b.Tag || a.Value != b.Value || a.Style != b.Style || a.Anchor != b.Anchor ||
-		len(a.Content) != len(b.Content) || a.Kind == yaml.AliasNode && twins[a.Alias] != b.Alias {
+// with exact the comments. An alias points at the last anchor of its name before
+// it, so that where all this is equal, so are the aliases' ends.
+func same(a, b *yaml.Node, exact bool) bool {
+	if a.Kind != b.Kind || a.Tag != b.Tag || a.Value != b.Value || a.Style != b.Style || a.Anchor != b.Anchor || len(a.Content) != len(b.Content) {
 		return false
 	}
 	if exact && (a.HeadComment != b.HeadComment || a.LineComment != b.LineComment || a.FootComment != b.FootComment) {
 		return false
 	}
 	for i := range a.Content {
-		if !same(a.Content[i], b.Content[i], exact, twins) {
+		if !same(a.Content[i], b.Content[i], exact) {
 			return false
 		}
 	}

@@ -55,7 +55,7 @@ func (f *file) planScalar(c *change, n *yaml.Node) error {
 	}
 	_, at := f.properties(n)
 	old := quote + n.Value + quote
-	if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 || !bytes.HasPrefix(f.text.src[at:], []byte(old)) {
+	if !bytes.HasPrefix(f.text.src[at:], []byte(old)) {
 		return refuse(n.Line, "%s is not written plainly on one line; write it as %s: %d", dotted(c.path), c.path[len(c.path)-1], c.value)
 	}
 	n.Value = strconv.Itoa(c.value)

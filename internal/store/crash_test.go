@@ -46,7 +46,7 @@ func killAtRandom(t *testing.T, job, path string, args ...string) (done int) {
 	return done
 }
 
-const kills = 25
+const kills = 20
 
 // Killed at any moment, the state is the old or the new one, the other entries
 // are as they were, and the next run works.
@@ -86,7 +86,7 @@ func normal(t *testing.T, s autoscale.State) (out autoscale.State) {
 func TestKilledWhileAppending(t *testing.T) {
 	f := Open(filepath.Join(t.TempDir(), "state.json"))
 	j := f.Journal()
-	j.max = 1 << 20
+	j.max = 64 << 10
 	for range kills {
 		done := killAtRandom(t, "append", f.path)
 		all, err := records(j)
@@ -107,7 +107,7 @@ func TestKilledWhileAppending(t *testing.T) {
 // Processes and goroutines that save different entries at once lose none.
 func TestSavedAtOnce(t *testing.T) {
 	f := Open(filepath.Join(t.TempDir(), "tools", "state.json"))
-	const last = 25
+	const last = 10
 	children := []*child{
 		start(t, nil, "saveN", f.path, fmt.Sprint(last), "a", "b"),
 		start(t, nil, "saveN", f.path, fmt.Sprint(last), "c", "d"),
@@ -141,7 +141,7 @@ func TestDiskFull(t *testing.T) {
 	dir := t.TempDir()
 	mount := `mount -t tmpfs -o size=512k tmpfs "$1" || exit 77; exec "$0" "$1"`
 	c := exec.CommandContext(t.Context(), "unshare", "-r", "-m", "sh", "-c", mount, os.Args[0], dir)
-	c.Env = append(os.Environ(), childJob+"=full")
+	c.Env = append(os.Environ(), childJob+"=full", "GORACE=atexit_sleep_ms=0")
 	out, err := c.CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); os.Geteuid() != 0 && (!ok || exit.ExitCode() != 1 || !bytes.Contains(out, []byte("error:"))) && err != nil {
 		t.Logf("no file system of our own to be had (%v: %s); TestFileLimit stands for it", err, out)

@@ -267,19 +267,19 @@ func TestSaveRefusesNumbers(t *testing.T) {
 
 func TestBounded(t *testing.T) {
 	f := Open(filepath.Join(t.TempDir(), "state.json"))
-	f.max = 40_000
-	for n := range 40 {
+	f.max = 12_000
+	for n := range 20 {
 		// Saved in an order other than that of their times.
-		save(t, f, service(fmt.Sprint(n)), numbered((n*17)%40))
+		save(t, f, service(fmt.Sprint(n)), numbered((n*17)%20))
 	}
-	if size := len(read(t, f.path)); int64(size) > f.max || size < 30_000 {
+	if size := len(read(t, f.path)); int64(size) > f.max || size < 9_000 {
 		t.Errorf("%d bytes", size)
 	}
 	old := service("old")
 	warnings := save(t, f, old, numbered(0))
 	wantState(t, f, old, numbered(0))
 	for len(warnings) == 0 {
-		warnings = save(t, f, service("more"+fmt.Sprint(len(read(t, f.path)))), numbered(39))
+		warnings = save(t, f, service("more"+fmt.Sprint(len(read(t, f.path)))), numbered(19))
 	}
 	if !strings.Contains(warnings[0], "dropped") || !strings.Contains(warnings[0], old.String()) {
 		t.Errorf("the oldest was not the one to go: %q", warnings)

@@ -95,7 +95,10 @@ func TestJournalTornLine(t *testing.T) {
 	add(t, j, 1, 2, 3)
 	text := read(t, j.path)
 	third := strings.LastIndexByte(text[:len(text)-1], '\n') + 1
-	for end := third; end < len(text); end += 1 + min(end-third, len(text)-2-end, 16)%17 {
+	for end := third; end < len(text); end++ {
+		if end > third+2 && end < len(text)-3 && end%16 != 0 {
+			continue
+		}
 		write(t, j.path, text[:end])
 		lost := end > third && end < len(text)-1
 		check := func(numbers ...int) {

@@ -376,7 +376,7 @@ func jobSaveN(args []string) error {
 // jobAppend appends numbered records until it is killed: path of the state.
 func jobAppend(args []string) error {
 	j := Open(args[0]).Journal()
-	j.max = 1 << 20
+	j.max = 64 << 10
 	for n := 1; ; n++ {
 		if err := j.Append(record(n)); err != nil {
 			return err
