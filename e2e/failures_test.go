@@ -356,10 +356,33 @@ func (e *engine) kill() {
 // restart starts the killed engine again on the same data, as its unit would.
 func (e *engine) restart(p *project) {
 	e.t.Helper()
+	// The engine's containerd dies with it, but here nobody may have waited for
+	// it yet, and the engine would take a zombie for one that runs.
+	child, err := os.ReadFile(e.dir + "/exec/containerd/containerd.pid")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	p.eventually("the engine's containerd has ended", func() bool {
+		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(child)) + "/stat")
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	})
+	os.Remove(e.dir + "/exec/containerd/containerd.pid")
 	os.Remove(e.dir + "/docker.pid")
+	said, err := os.Create(e.dir + "/restart.log")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer said.Close()
+	e.cmd.Stdout, e.cmd.Stderr = said, said
 	if err := e.cmd.Start(); err != nil {
 		e.t.Fatal(err)
 	}
+	defer func() {
+		if e.t.Failed() {
+			text, _ := os.ReadFile(said.Name())
+			e.t.Logf("the engine said:\n%s", text)
+		}
+	}()
 	p.eventually("the engine answers again", func() bool {
 		cmd := exec.Command("docker", "version")
 		cmd.Env = append(os.Environ(), e.env...)

@@ -339,7 +339,7 @@ func TestWithoutDocker(t *testing.T) {
 	p.wantRunning("app-1 app-2 app-3 app-4 app-5")
 	p.autoscale(load.url(), "--cooldown=120").want(0)
 	before = p.snapshot("tools", "deploy")
-	without.autoscale(load.url()).want(1, "an earlier run moved service", "set PATH in the crontab or the unit, or name the binary with --docker")
+	without.autoscale(load.url()).want(1, "an earlier run reached service", "set PATH in the crontab or the unit, or name the binary with --docker")
 	before.same(t, p.snapshot("tools", "deploy"))
 	p.autoscale(load.url(), "--apply=never").want(0)
 	p.refuses(noPath, []string{load.url(), "--apply=always"}, "--apply=always", "is not on the PATH")

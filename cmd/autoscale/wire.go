@@ -83,7 +83,7 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 	r.report, r.err = controller.Step(ctx, now)
 	r.decided = !r.report.Decision.At.IsZero()
 	r.report.Warnings = append(r.report.Warnings, memory.warnings...)
-	r.report.Warnings = append(r.report.Warnings, unreachableHint(r.report.Reading, c.MetricsURL)...)
+	r.report.Warnings = append(r.report.Warnings, unreachableHint(r.report.Reading)...)
 	if !w.Moves() && c.Apply == compose.ApplyAuto {
 		r.err = errors.Join(r.err, dockerLost(file, w.Dir(), c.Service))
 	}
@@ -153,23 +153,20 @@ func (c *scaleCommand) missed(ctx context.Context, dir string, now autoscale.Ins
 }
 
 // unreachableHint is the remedy for the commonest mistake: a page on localhost
-// that only the replicas themselves serve.
-func unreachableHint(reading autoscale.Reading, urls []string) []string {
+// that only the replicas themselves serve. The samples' names are the URLs
+// without what is secret in them.
+func unreachableHint(reading autoscale.Reading) []string {
 	for _, sample := range reading.Samples {
 		if sample.Verdict != autoscale.Unreachable || reading.Scope == autoscale.ScopeReplica {
 			continue
 		}
-		for _, text := range urls {
-			u, err := url.Parse(text)
-			if err != nil || u.Hostname() != "localhost" && !strings.HasPrefix(u.Hostname(), "127.") {
-				continue
-			}
-			u.User, u.Host = nil, "{replica}:"+cmp.Or(u.Port(), "80")
-			each, err := url.PathUnescape(u.String())
-			if err == nil {
-				return []string{fmt.Sprintf("if the replicas serve that page themselves and publish no port, read each of them: --metrics-url='%s'", each)}
-			}
+		u, err := url.Parse(sample.Name)
+		if err != nil || u.Hostname() != "localhost" && !strings.HasPrefix(u.Hostname(), "127.") {
+			continue
 		}
+		port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+		each := strings.Replace(sample.Name, u.Host, "{replica}:"+port, 1)
+		return []string{fmt.Sprintf("if the replicas serve that page themselves and publish no port, read each of them: --metrics-url='%s'", each)}
 	}
 	return nil
 }

@@ -101,6 +101,7 @@ func TestScanLines(t *testing.T) {
 		{!om, "x{a=\"b\"c\"} 1\nm 5\n", 5},    // others' faults are theirs
 		{!om, "x{a=\"} 1\nm 5\n", 5},          // and end with the line
 		{!om, "x{a=\"\\\"} 1\nm 5\n", 5},
+		{!om, "x{a=\"\\\"\nm 7\n\"} 1\nm 5\n", 5},
 		{!om, "# HELP \"x\ny\" \nm 5\n", 5},
 		{!om, "# HELP \"x\nm 7\ny\" text\nm 5\n", 5}, // a quoted name that holds one
 		{!om, "# HELP \"x\nm 5\n", 5},
@@ -161,6 +162,9 @@ func TestScanBadLines(t *testing.T) {
 		{!om, "m{a=\"1\"} 1e308\nm{a=\"2\"} 1e308\n", autoscale.NotFinite, "line 2: the sum up to here"},
 		{!om, "m -1\n", autoscale.Negative, "line 1: the value is -1"},
 		{!om, "m{a=\"1\"} -1\nm NaN\nm x\n", autoscale.Malformed, "line 3"},
+		{!om, "x{a=\"\n\n\"} 1\nm x\n", autoscale.Malformed, "line 4"},
+		{!om, "m{a=\"\n\"} 1\nm x\n", autoscale.Malformed, "line 3"},
+		{!om, "# HELP \"x\ny\" text\nm x\n", autoscale.Malformed, "line 3"},
 		{om, " m 1\n# EOF\n", autoscale.Malformed, "no metric name"},
 		{om, "m  1\n# EOF\n", autoscale.Malformed, "not a number"},
 		{om, "m{a=\"b\"c=\"d\"} 1\n# EOF\n", autoscale.Malformed, "no comma"},

@@ -116,9 +116,7 @@ func (s *Source) setAddresses() error {
 		}
 		seen[a.url] = true
 		s.addresses = append(s.addresses, a)
-		if password, ok := a.user.Password(); ok {
-			s.secrets = append(s.secrets, password)
-		}
+		s.secrets = append(s.secrets, a.secrets()...)
 	}
 	return nil
 }

@@ -93,6 +93,25 @@ func (a address) String() string {
 	return text
 }
 
+// secrets are the parts of the URL that are never to be printed, as a server may
+// send them back: the password, and what String masks.
+func (a address) secrets() (all []string) {
+	if password, ok := a.user.Password(); ok {
+		all = append(all, password)
+	}
+	for pair := range strings.SplitSeq(a.url.RawQuery, "&") {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || !secretName(name) {
+			continue
+		}
+		all = append(all, value)
+		if plain, err := url.QueryUnescape(value); err == nil && plain != value {
+			all = append(all, plain)
+		}
+	}
+	return all
+}
+
 func secretName(name string) bool {
 	name = strings.ToLower(name)
 	for _, word := range []string{"token", "key", "secret", "passw", "pwd", "auth", "sig", "credential"} {
