@@ -346,7 +346,7 @@ func (r *run) guard(s State, o Observation) {
 	case r.p.Mode == RaiseOnly && r.To < r.From:
 		r.step(StageGuard, r.From, RaiseOnlyMode, "--mode=raise-only does not lower")
 	case r.p.Mode == Observe && r.To != r.From:
-		r.step(StageGuard, r.From, ObserveMode, "--mode=observe changes nothing; %s wanted", replicas(r.To))
+		r.step(StageGuard, r.From, ObserveMode, "--mode=observe changes nothing")
 	}
 }
 
@@ -356,13 +356,16 @@ func (r *run) finish() {
 		to := r.To
 		r.next.Moving = &to
 	}
+	if r.Want != r.To {
+		return // the guard's own step says what it waits for
+	}
 	if r.To < r.p.Max {
 		above := r.p.raiseAbove(r.To)
-		r.Next.Up = &Change{To: min(int(snap(above/r.p.Target))+1, r.p.Max), RPS: above}
+		r.Next.Up = &Change{To: min(int(snap(above/r.p.Target))+1, r.p.Max), RPS: tidy(above)}
 	}
 	if r.To > r.p.Min {
 		to := min(r.To-1, r.p.Max)
-		down := &Change{To: to, RPS: r.p.lowerAt(to)}
+		down := &Change{To: to, RPS: tidy(r.p.lowerAt(to))}
 		if h := stabilize(r.p, r.next.History, r.next.Kept, r.To, r.now); h.to > to && !h.until.IsZero() {
 			down.HeldUntil = h.until
 		}

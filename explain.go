@@ -12,13 +12,13 @@ import (
 // seen, what follows, why, and what would change it next.
 func (d Decision) Sentence() string {
 	var b strings.Builder
-	switch {
-	case d.To > d.From:
-		fmt.Fprintf(&b, "%d -> %d replicas", d.From, d.To)
-	case d.To < d.From:
-		fmt.Fprintf(&b, "%d -> %d replicas", d.From, d.To)
-	default:
+	if d.To == d.From {
 		fmt.Fprintf(&b, "%s kept", replicas(d.To))
+	} else {
+		fmt.Fprintf(&b, "%d -> %s", d.From, replicas(d.To))
+	}
+	if d.Want != d.To {
+		fmt.Fprintf(&b, " (%d wanted)", d.Want)
 	}
 	for i, s := range d.Steps {
 		sep := "; "
@@ -54,7 +54,8 @@ func until(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return ", held until " + clock(t)
+	// A run at the second that is named must not find it still held.
+	return ", held until " + clock(t.Add(time.Second-1).Truncate(time.Second))
 }
 
 // rps writes a load the way people do: 0.25 rps, 7.5 rps, 180 rps.

@@ -14,6 +14,9 @@ func snap(q float64) float64 {
 	return q
 }
 
+// tidy is q without the noise of binary fractions, for people.
+func tidy(q float64) float64 { return math.Round(q/closeEnough) * closeEnough }
+
 // ceil rounds q up to a whole number of replicas. It saturates at the largest
 // int32, which is above every bound a user can mean.
 func ceil(q float64) int {

@@ -143,7 +143,7 @@ func TestSlowStarter(t *testing.T) {
 	p := newProject(t, "compose.yaml", slow)
 	p.up()
 	load := newPage(t, 60)
-	p.autoscale(load.url()).want(0, "1 -> 2 replicas", "waiting for new replicas to be healthy")
+	p.autoscale(load.url()).want(0, "1 -> 2 replicas", "to be healthy")
 	if status := p.docker("ps", "--filter", "name="+p.name+"-app-2", "--format", "{{.Status}}"); !strings.Contains(status, "(healthy)") {
 		t.Errorf("not waited for: %s", status)
 	}
@@ -275,7 +275,7 @@ func TestEngineStops(t *testing.T) {
 	p.autoscale(flags...).want(0, "3 replicas kept")
 	p.wantRunning("app-1 app-2 app-3")
 	p.eventually("a cooldown of trusted readings passes", func() bool {
-		return strings.Contains(p.autoscale(flags...).want(0).out, "3 -> 1 replicas")
+		return strings.Contains(p.autoscale(flags...).want(0).out, "3 -> 1 replica")
 	})
 
 	// In the middle of a raise: the run fails, and the next one mends it.

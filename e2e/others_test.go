@@ -51,7 +51,7 @@ func TestWrongProject(t *testing.T) {
 	p.wantRunning("app-1")
 
 	q := newProject(t)
-	q.autoscale(load.url()).want(1, "no replica runs", "a service of that name runs in ", p.name)
+	q.autoscale(load.url()).want(1, "no replica runs", `a service "app" runs in `, p.name)
 	q.autoscale(load.url(), "-p", p.name).want(0, "1 -> 3 replicas")
 	p.wantRunning("app-1 app-2 app-3")
 	p.wantDeclared(3)
@@ -105,7 +105,7 @@ func TestObserve(t *testing.T) {
 	p.up()
 	before, file := p.containers("app"), p.read(overrideFile)
 	load := newPage(t, 180)
-	p.autoscale(load.url(), "--mode=observe").want(0, "1 replica kept", "5 replicas wanted")
+	p.autoscale(load.url(), "--mode=observe").want(0, "1 replica kept (5 wanted)")
 	if after := p.containers("app"); len(after) != 1 || after[0] != before[0] || p.read(overrideFile) != file {
 		t.Errorf("changed: %+v\n%s", after, p.read(overrideFile))
 	}

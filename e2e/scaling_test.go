@@ -49,7 +49,7 @@ func TestScale(t *testing.T) {
 			p.autoscale(load.url()).want(0, "5 -> 3 replicas")
 			p.wantRunning("app-1 app-2 app-3")
 			load.set(10)
-			p.autoscale(load.url()).want(0, "3 -> 1 replicas")
+			p.autoscale(load.url()).want(0, "3 -> 1 replica")
 			p.wantRunning("app-1")
 			p.wantDeclared(1)
 			if got := p.containers("app"); len(got) != 1 || got[0] != old[0] {
@@ -84,7 +84,7 @@ func TestCooldown(t *testing.T) {
 	p.autoscale(flags...).want(0, "3 replicas kept", "held until")
 	p.wantRunning("app-1 app-2 app-3")
 	p.eventually("the cooldown passes", func() bool {
-		return strings.Contains(p.autoscale(flags...).want(0).out, "3 -> 1 replicas")
+		return strings.Contains(p.autoscale(flags...).want(0).out, "3 -> 1 replica")
 	})
 	p.wantRunning("app-1")
 }
@@ -104,7 +104,7 @@ func TestReplicaMetrics(t *testing.T) {
 	for _, name := range []string{"app-1", "app-2", "app-3", "app-4"} {
 		p.lever(name, "rps=5")
 	}
-	p.autoscale(flags...).want(0, "4 -> 1 replicas: 20 rps")
+	p.autoscale(flags...).want(0, "4 -> 1 replica: 20 rps")
 
 	d := p.autoscale(append(flags, "--output=json")...).want(0).json()
 	if d.Version != 1 || d.Decision == nil || d.Decision.Verdict != "ok" || d.Reason != "DesiredWithinRange" || d.Reading.Samples[0].Name != p.name+"-app-1" {

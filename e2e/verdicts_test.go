@@ -183,7 +183,7 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 	p.wantRunning("app-1 app-2 app-3")
-	p.autoscale(load.url(), "--state-file="+state(faults()[0]), "--cooldown=1").want(0, "3 -> 1 replicas")
+	p.autoscale(load.url(), "--state-file="+state(faults()[0]), "--cooldown=1").want(0, "3 -> 1 replica")
 	p.wantRunning("app-1")
 	p.wantDeclared(1)
 }

@@ -29,8 +29,8 @@ type document struct {
 	Reason string `json:"reason"`
 	// Decision is absent where the run ended before one was made.
 	Decision *autoscale.Decision `json:"decision,omitempty"`
-	// Next says in words what would change the number next.
-	Next     string             `json:"next,omitempty"`
+	// Text is the decision in words, as the log line has it.
+	Text     string             `json:"text,omitempty"`
 	Reading  *autoscale.Reading `json:"reading,omitempty"`
 	Outcome  *autoscale.Outcome `json:"outcome,omitempty"`
 	Warnings []string           `json:"warnings"`
@@ -60,7 +60,7 @@ func (c *scaleCommand) printJSON(out io.Writer, r result) error {
 		Status: r.status(), Reason: "Failed", Outcome: r.report.Outcome, Warnings: append([]string{}, r.report.Warnings...),
 	}
 	if r.decided {
-		d.Reason, d.Decision, d.Next = string(r.report.Decision.Reason), &r.report.Decision, r.report.Decision.Next.String()
+		d.Reason, d.Decision, d.Text = string(r.report.Decision.Reason), &r.report.Decision, r.report.Decision.Sentence()
 		d.Reading = &r.report.Reading
 		// JSON has no NaN and no infinities; such a value counts for nothing.
 		for i, sample := range d.Reading.Samples {
@@ -99,9 +99,12 @@ func (c *scaleCommand) printText(s streams, r result) error {
 	for _, warning := range r.report.Warnings {
 		line(s.err, " warning", warning)
 	}
+	for _, note := range r.report.Reading.Notes {
+		line(s.out, " note", note)
+	}
 	if o := r.report.Outcome; o != nil {
 		for _, note := range o.Notes {
-			line(s.err, " note", note)
+			line(s.out, " note", note)
 		}
 		if c.DryRun {
 			for _, command := range o.Commands {

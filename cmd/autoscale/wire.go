@@ -81,6 +81,9 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 		Decided: func(d autoscale.Decision) { c.printDecision(s, d) },
 	}
 	r.report, r.err = controller.Step(ctx, now)
+	if ctx.Err() != nil && r.report.Outcome == nil {
+		r.err = fmt.Errorf("interrupted (%w) before anything was moved", context.Cause(ctx))
+	}
 	r.decided = !r.report.Decision.At.IsZero()
 	r.report.Warnings = append(r.report.Warnings, memory.warnings...)
 	r.report.Warnings = append(r.report.Warnings, unreachableHint(r.report.Reading)...)

@@ -79,7 +79,7 @@ func (w *Workload) declare(count int) error {
 		return nil
 	}
 	if err := replace.File(o.path, text, replace.Expect(o.text)); err != nil {
-		return fmt.Errorf("compose: %s could not be made to say %d replicas: %w", o.path, count, err)
+		return fmt.Errorf("compose: the override file could not be made to say replicas: %d: %w", count, err)
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ func (m *move) raise(ctx context.Context, count int) error {
 		return errors.Join(err, m.settled(ctx))
 	}
 	declared := m.declare(count)
+	started := time.Now()
 	upErr := m.compose(ctx, count)
 	failed, err := m.await(ctx, before)
 	err = errors.Join(declared, err)
@@ -42,10 +43,15 @@ func (m *move) raise(ctx context.Context, count int) error {
 		m.out.Failed = true
 		err = errors.Join(err, f.err())
 	}
-	if ctx.Err() != nil {
-		err = errors.Join(err, fmt.Errorf("compose: raising service %q to %d: %w", w.cfg.Service, count, context.Cause(ctx)))
+	took := time.Since(started).Round(time.Second)
+	err = errors.Join(err, m.removeFailed(ctx, failed), m.settled(ctx))
+	switch {
+	case ctx.Err() != nil:
+		return errors.Join(err, fmt.Errorf("compose: interrupted (%w) while raising service %q to %d; %d run now", context.Cause(ctx), w.cfg.Service, count, m.out.Count))
+	case err == nil && m.out.Count == count:
+		m.note("%d replicas run; the new ones took %s to start", count, took)
 	}
-	return errors.Join(err, m.removeFailed(ctx, failed), m.settled(ctx))
+	return err
 }
 
 // fallen is a new replica that did not start.
@@ -109,7 +115,7 @@ func (m *move) await(ctx context.Context, before map[string]bool) ([]fallen, err
 			break
 		}
 		if first {
-			w.cfg.Tell("waiting for new replicas to be healthy: " + names(pending))
+			w.cfg.Tell("waiting for " + names(pending) + " to be healthy")
 		}
 		select {
 		case <-ctx.Done():

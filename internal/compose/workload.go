@@ -158,9 +158,9 @@ func (w *Workload) Observe(ctx context.Context) (autoscale.Replicas, error) {
 	for _, one := range w.seen.replicas {
 		r.Running = append(r.Running, one.Replica)
 	}
-	if !w.project.carried {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("compose: a plain \"docker compose up -d\" does not read %s and would undo the scaling; put this line into %s: %s",
-			w.cfg.OverrideFile, filepath.Join(w.project.dir, ".env"), w.project.remedy()))
+	if !w.project.carried && r.Current > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("compose: a plain \"docker compose up -d\" does not read %s and would undo the scaling; put this line into %s (the next up -d may recreate service %s once): %s",
+			w.cfg.OverrideFile, filepath.Join(w.project.dir, ".env"), w.cfg.Service, w.project.remedy()))
 	}
 	settings, err := w.settings(ctx)
 	r.Settings = settings
@@ -214,21 +214,29 @@ func (w *Workload) look(ctx context.Context) error {
 // notRunning is the error for a service without any replica: scaling is not
 // starting. It names the command that starts it.
 func (w *Workload) notRunning(ctx context.Context) error {
+	also := w.alsoRuns()
+	if args := w.projectArgs(); !slices.Contains(args, "-f") {
+		return fmt.Errorf("compose: no Compose file in %s; run in the project's folder, or name it with --project-dir%s", w.project.dir, also)
+	}
 	if err := w.unknownService(ctx); err != nil {
 		return err
 	}
 	command := "docker compose " + words(append(w.project.startArgs(), "up", "-d"))
-	also := ""
-	if len(w.elsewhere) > 0 {
-		var names []string
-		for _, c := range w.elsewhere {
-			names = append(names, fmt.Sprintf("%s (-p %s)", c.Labels[labelDir], c.Labels[labelProject]))
-		}
-		slices.Sort(names)
-		also = "; a service of that name runs in " + strings.Join(slices.Compact(names), ", ")
-	}
 	return fmt.Errorf("compose: %w of service %q in %s, and scaling does not start a project; start it with: cd %s && %s%s",
 		ErrNotRunning, w.cfg.Service, w.project.dir, words([]string{w.project.dir}), command, also)
+}
+
+// alsoRuns names the other projects in which a service of that name runs.
+func (w *Workload) alsoRuns() string {
+	var names []string
+	for _, c := range w.elsewhere {
+		names = append(names, fmt.Sprintf("%s (-p %s)", c.Labels[labelDir], c.Labels[labelProject]))
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	return fmt.Sprintf("; a service %q runs in %s", w.cfg.Service, strings.Join(slices.Compact(names), ", "))
 }
 
 // unknownService asks Compose whether it knows the service, so that a misspelt

@@ -96,7 +96,7 @@ func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, e
 		At: now, Signal: c.Signal, Current: seen.Current, Replicas: seen.Running, Settings: seen.Settings, Reading: report.Reading,
 	})
 	report.Decision = decision
-	report.Warnings = append(append(report.Warnings, decision.Warnings...), report.Reading.Notes...)
+	report.Warnings = append(report.Warnings, decision.Warnings...)
 	if c.Decided != nil {
 		c.Decided(decision)
 	}
