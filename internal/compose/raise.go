@@ -220,7 +220,7 @@ func names(containers []container) string {
 // StartMin starts the service with count replicas where nothing runs: what
 // --start asks for. Other services are not started.
 func (w *Workload) StartMin(ctx context.Context, count int) (autoscale.Outcome, error) {
-	m := &move{w: w, out: autoscale.Outcome{}}
+	m := &move{w: w, to: count}
 	if err := m.prepare(ctx, count); err != nil {
 		return m.out, err
 	}

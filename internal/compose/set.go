@@ -23,7 +23,7 @@ func (w *Workload) Set(ctx context.Context, count int) (autoscale.Outcome, error
 	if count == now {
 		return autoscale.Outcome{Count: now}, w.declare(count)
 	}
-	m := &move{w: w, out: autoscale.Outcome{Count: now}}
+	m := &move{w: w, from: now, to: count, out: autoscale.Outcome{Count: now}}
 	if err := m.prepare(ctx, count); err != nil {
 		return m.out, err
 	}
@@ -46,9 +46,10 @@ func (w *Workload) Set(ctx context.Context, count int) (autoscale.Outcome, error
 
 // move is one change of the count on its way.
 type move struct {
-	w   *Workload
-	out autoscale.Outcome
-	pin string // the image that new replicas are pinned to
+	w        *Workload
+	from, to int // replicas
+	out      autoscale.Outcome
+	pin      string // the image that new replicas are pinned to
 	// fileFailed tells that the override file could not be written, which is
 	// said once.
 	fileFailed bool
@@ -192,7 +193,9 @@ func (m *move) settled(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime+graceTime)
 	defer cancel()
 	if err := m.w.look(ctx); err != nil {
-		return err
+		// Nobody knows what runs now. The higher number is the one that a later
+		// "docker compose up" can do no harm with.
+		return errors.Join(err, m.declare(max(m.from, m.to)))
 	}
 	m.out.Count = len(m.w.seen.replicas)
 	return m.declare(m.out.Count)

@@ -93,7 +93,6 @@ func (s *Source) exchange(ctx context.Context, t target) page {
 	if err == nil {
 		return p
 	}
-	p.found = nil
 	var known *fault
 	var wrapped *url.Error // its text shows the URL
 	if errors.As(err, &wrapped) {
@@ -206,7 +205,6 @@ func (s *Source) accept() string {
 func redirectRule(samePort bool) func(*http.Request, []*http.Request) error {
 	return func(req *http.Request, via []*http.Request) error {
 		from, to := via[0].URL, req.URL
-		to.User = nil
 		switch {
 		case len(via) > 5:
 			return faultf(autoscale.Unreachable, "more than 5 redirects")

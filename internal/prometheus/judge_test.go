@@ -127,6 +127,19 @@ func TestMaxAge(t *testing.T) {
 	}
 }
 
+func TestSamplesInOrderOfTime(t *testing.T) {
+	s := source(t, Config{URLs: []string{"http://localhost/"}})
+	targets := []target{{process: "a"}, {process: "b"}, {process: "c"}}
+	pages := []page{{time: time.Unix(3, 0)}, {time: time.Unix(1, 0)}, {time: time.Unix(2, 0)}}
+	var order string
+	for _, sample := range s.judge(targets, pages).Samples {
+		order += sample.Process
+	}
+	if order != "bca" {
+		t.Errorf("order %s, want bca", order)
+	}
+}
+
 func TestPerProcess(t *testing.T) {
 	at := func(s int64) time.Time { return time.Unix(s, 0) }
 	const ok, late, absent = autoscale.OK, autoscale.Late, autoscale.Absent

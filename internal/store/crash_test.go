@@ -86,7 +86,6 @@ func normal(t *testing.T, s autoscale.State) (out autoscale.State) {
 func TestKilledWhileAppending(t *testing.T) {
 	f := Open(filepath.Join(t.TempDir(), "state.json"))
 	j := f.Journal()
-	j.max = 64 << 10
 	for range kills {
 		done := killAtRandom(t, "append", f.path)
 		all, err := records(j)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -240,6 +241,8 @@ func TestNewerVersion(t *testing.T) {
 	wantError(t, f.Remove(app()), f.path, "version 2")
 	_, err = f.Applied("/srv/shop", "app")
 	wantError(t, err, "version 2")
+	_, err = f.Keys("/srv/shop", "app")
+	wantError(t, err, "version 2")
 	if after := tree(t, filepath.Dir(f.path)); !maps.Equal(before, after) {
 		t.Errorf("changed: %q", after)
 	}
@@ -429,6 +432,29 @@ func TestApplied(t *testing.T) {
 	if applied {
 		t.Error("applied")
 	}
+}
+
+func TestKeys(t *testing.T) {
+	f := Open(filepath.Join(t.TempDir(), "state.json"))
+	check := func(dir, service string, want ...Key) {
+		t.Helper()
+		if got, err := f.Keys(dir, service); !slices.Equal(got, want) || err != nil {
+			t.Errorf("Keys(%s, %s) = %v, %v", dir, service, got, err)
+		}
+	}
+	check("/srv/shop", "app")
+	rootless := app()
+	rootless.Engine = "unix:///run/user/1000/docker.sock"
+	for _, k := range []Key{app(), service("web"), rootless} {
+		save(t, f, k, full())
+	}
+	write(t, f.path, strings.Replace(read(t, f.path), `"entries": {`, `"entries": {"x": 7,`, 1))
+	check("/srv/shop", "app", app(), rootless)
+	check("/srv/shop/.", "web", service("web"))
+	check("/srv/shop", "x")
+	check("/srv", "app")
+	write(t, f.path, "torn")
+	check("/srv/shop", "app")
 }
 
 // A folder that some other program keeps locked is not waited for without end.

@@ -150,7 +150,7 @@ func TestLockWaitsThenNamesHolder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		_, err := take(t.Context(), dir, "a", 10*time.Second)
-		wantError(t, err, fmt.Sprintf("process %d", holder.Process.Pid), "store.test", "since 2", "waited 10s", lockFile(t, dir))
+		wantError(t, err, fmt.Sprintf("process %d", holder.Process.Pid), filepath.Base(os.Args[0]), "since 2", "waited 10s", lockFile(t, dir))
 		if waited := time.Since(began); waited != 10*time.Second {
 			t.Errorf("waited %v", waited)
 		}

@@ -118,7 +118,7 @@ func (c *child) done(t *testing.T) {
 // publicBinary is this test binary where every user may run it.
 func publicBinary(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(publicDir(t), "store.test")
+	path := filepath.Join(publicDir(t), filepath.Base(os.Args[0]))
 	if os.Link(os.Args[0], path) == nil {
 		return path
 	}
