@@ -84,11 +84,16 @@ func (c *stdioConn) Read(b []byte) (int, error) {
 	if n == 0 && errors.Is(err, io.EOF) {
 		c.Close()
 		if said := strings.TrimSpace(c.stderr.String()); said != "" {
-			return 0, errors.New(said)
+			return 0, childError(said)
 		}
 	}
 	return n, err
 }
+
+// childError is what the docker command said before it ended.
+type childError string
+
+func (e childError) Error() string { return string(e) }
 
 func (c *stdioConn) Write(b []byte) (int, error) { return c.out.Write(b) }
 
@@ -155,6 +160,9 @@ func engineError(ctx context.Context, err error) error {
 	}
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		err = outer.Err
+	}
+	if said, ok := errors.AsType[childError](err); ok {
+		err = said
 	}
 	return fmt.Errorf("compose: %w: %w; start it (systemctl start docker), or check DOCKER_HOST and the right to its socket", ErrEngine, err)
 }

@@ -101,7 +101,7 @@ func (m *move) await(ctx context.Context, before map[string]bool) ([]fallen, err
 			if err != nil {
 				return failed, err
 			}
-			switch state, reason := judge(c, d, time.Since(started) > w.wait(d)); state {
+			switch state, reason := judge(d, time.Since(started) > w.wait(d)); state {
 			case down:
 				failed = append(failed, fallen{c.ID, c.display(), reason, m.lastWords(ctx, c.ID, d)})
 			case late:
@@ -165,7 +165,7 @@ const (
 
 // judge tells from one look at a new replica how far it is, and why it failed.
 // timeOver tells that its waiting time has passed.
-func judge(c container, d details, timeOver bool) (progress, string) {
+func judge(d details, timeOver bool) (progress, string) {
 	s := d.State
 	switch {
 	case s.Status == "exited" || s.Status == "dead":

@@ -216,9 +216,13 @@ func TestReadAuth(t *testing.T) {
 	if _, s = read(t, Config{URLs: []string{url}, Headers: []string{"X-Key: s3cret"}}); !strings.Contains(s.Detail, `encoded as "***"`) {
 		t.Errorf("detail %s", s.Detail)
 	}
-	// A page that shows the secret in the very line that is quoted.
-	url = serve(t, answer("http_requests_per_second s3cret\n"))
-	if _, s = read(t, Config{URLs: []string{url}, Headers: []string{"X-Key: s3cret"}}); !strings.Contains(s.Detail, `"***"`) {
+	// A page that shows the secrets in the very line that is quoted.
+	url = serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, basic, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		answer("http_requests_per_second s3cret "+basic+"\n")(w, r)
+	})
+	url = strings.Replace(url, "http://", "http://me:pass@", 1)
+	if _, s = read(t, Config{URLs: []string{url}, Headers: []string{"X-Key: s3cret"}}); !strings.Contains(s.Detail, `"http_requests_per_second *** ***"`) {
 		t.Errorf("detail %s", s.Detail)
 	}
 }

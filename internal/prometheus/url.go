@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -94,10 +95,11 @@ func (a address) String() string {
 }
 
 // secrets are the parts of the URL that are never to be printed, as a server may
-// send them back: the password, and what String masks.
+// send them back: the password, also as the request's header has it, and what
+// String masks.
 func (a address) secrets() (all []string) {
 	if password, ok := a.user.Password(); ok {
-		all = append(all, password)
+		all = append(all, password, base64.StdEncoding.EncodeToString([]byte(a.user.Username()+":"+password)))
 	}
 	for pair := range strings.SplitSeq(a.url.RawQuery, "&") {
 		name, value, ok := strings.Cut(pair, "=")
