@@ -116,3 +116,42 @@ func TestObserve(t *testing.T) {
 	load.set(1)
 	p.autoscale(load.url(), "--mode=raise-only").want(0, "5 replicas kept", "does not lower")
 }
+
+// TestToZero: where the load is seen without a replica the last one goes, and
+// what this program brought to zero it brings back.
+func TestToZero(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up()
+	load := newPage(t, 0)
+	flags := []string{load.url(), "--min=0", "--metrics-scope=service"}
+	p.autoscale(flags...).want(0, "1 replica kept")
+	p.autoscale(flags...).want(0, "1 -> 0 replicas")
+	p.wantRunning("")
+	p.wantDeclared(0)
+	p.autoscale(flags...).want(0, "0 replicas kept")
+	load.set(60)
+	p.autoscale(flags...).want(0, "0 -> 2 replicas")
+	p.wantRunning("app-1 app-2")
+	p.wantDeclared(2)
+	if got := p.containers("other"); len(got) != 1 || got[0].State != "running" {
+		t.Errorf("another service was touched: %+v", got)
+	}
+}
+
+// TestSameFolderName: a folder of the same name elsewhere makes a project of
+// the same name, which is not the one that is meant.
+func TestSameFolderName(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up()
+	before := p.containers("app")
+	q := &project{t: t, name: p.name, dir: t.TempDir() + "/" + p.name}
+	q.write("compose.yaml", basic)
+	load := newPage(t, 100)
+	q.autoscale(load.url()).want(1, "no replica runs", p.dir)
+	q.autoscale(load.url(), "--start").want(1, "is taken by what runs in "+p.dir)
+	if after := p.containers("app"); len(after) != 1 || after[0] != before[0] {
+		t.Errorf("touched: %+v", after)
+	}
+}

@@ -58,19 +58,21 @@ func (w *Workload) temporary(settings map[string]any) (path string, remove func(
 	return f.Name(), remove, nil
 }
 
-// projectArgs are the project's arguments, without an override file that does
-// not exist yet.
-func (w *Workload) projectArgs() []string {
-	p := w.project
+// projectArgs are the project's arguments.
+func (w *Workload) projectArgs() []string { return w.existing(w.project).args() }
+
+// existing is p without an override file that does not exist yet.
+func (w *Workload) existing(p project) project {
+	override := resolve(p.dir, w.cfg.OverrideFile)
 	p.files = slices.Clone(p.files)
-	if _, err := os.Stat(w.overridePath()); err != nil {
-		p.files = slices.DeleteFunc(p.files, func(f string) bool { return samePath(f, w.overridePath()) })
+	if _, err := os.Stat(override); err != nil {
+		p.files = slices.DeleteFunc(p.files, func(f string) bool { return samePath(f, override) })
 	}
 	if len(p.files) == 0 {
 		// Compose would look in the parent folders too; the folder is meant.
 		p.files = defaultFiles(p.dir)
 	}
-	return p.args()
+	return p
 }
 
 // resolve asks Compose what it makes of the project with count replicas.

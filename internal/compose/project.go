@@ -3,6 +3,7 @@ package compose
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -303,9 +304,17 @@ func (w *Workload) find(ctx context.Context) ([]container, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg := w.cfg
+	derived := name == ""
+	if derived {
+		name = w.nameOfFolder(ctx)
+		cfg.ProjectName = name
+	}
 	var ours, others []container
 	for _, c := range all {
-		if name != "" && c.Labels[labelProject] == name {
+		// A folder of the same name elsewhere makes a project of the same name,
+		// which is not meant.
+		if c.Labels[labelProject] == name && (!derived || samePath(c.Labels[labelDir], cfg.Dir)) {
 			ours = append(ours, c)
 		} else if c.running() {
 			others = append(others, c)
@@ -313,9 +322,30 @@ func (w *Workload) find(ctx context.Context) ([]container, error) {
 	}
 	w.elsewhere = others
 	if len(ours) > 0 {
-		w.project, err = fromLabels(w.cfg, name, ours)
+		w.project, err = fromLabels(cfg, name, ours)
 	} else {
-		w.project, err = fromFolder(w.cfg)
+		w.project, err = fromFolder(cfg)
 	}
 	return ours, err
+}
+
+// nameOfFolder is what Compose calls the project in the folder, where nothing
+// that runs says it; empty where Compose cannot say.
+func (w *Workload) nameOfFolder(ctx context.Context) string {
+	var err error
+	if w.compose == nil {
+		if w.compose, err = findCompose(ctx, w.engine.docker); err != nil {
+			return ""
+		}
+	}
+	p, err := fromFolder(w.cfg)
+	if err != nil {
+		return ""
+	}
+	out, err := run(ctx, p.dir, slices.Concat(w.compose.words, w.existing(p).args(), []string{"config", "--format", "json"}))
+	var m model
+	if err != nil || json.Unmarshal([]byte(out), &m) != nil {
+		return ""
+	}
+	return m.Name
 }

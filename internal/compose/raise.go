@@ -221,6 +221,11 @@ func names(containers []container) string {
 // --start asks for. Other services are not started.
 func (w *Workload) StartMin(ctx context.Context, count int) (autoscale.Outcome, error) {
 	m := &move{w: w, to: count}
+	for _, c := range w.elsewhere {
+		if c.Labels[labelProject] == w.project.name {
+			return m.out, fmt.Errorf("compose: project name %q is taken by what runs in %s; give this one a name of its own with -p", w.project.name, c.Labels[labelDir])
+		}
+	}
 	if err := m.prepare(ctx, count); err != nil {
 		return m.out, err
 	}

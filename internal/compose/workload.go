@@ -215,7 +215,7 @@ func (w *Workload) look(ctx context.Context) error {
 // starting. It names the command that starts it.
 func (w *Workload) notRunning(ctx context.Context) error {
 	also := w.alsoRuns()
-	if args := w.projectArgs(); !slices.Contains(args, "-f") {
+	if len(w.existing(w.project).files) == 0 {
 		return fmt.Errorf("compose: no Compose file in %s; run in the project's folder, or name it with --project-dir%s", w.project.dir, also)
 	}
 	if err := w.unknownService(ctx); err != nil {
@@ -242,12 +242,13 @@ func (w *Workload) alsoRuns() string {
 // unknownService asks Compose whether it knows the service, so that a misspelt
 // name is not taken for a stopped one. Where Compose cannot answer, it is.
 func (w *Workload) unknownService(ctx context.Context) error {
-	compose, err := findCompose(ctx, w.engine.docker)
-	if err != nil {
-		return err
+	var err error
+	if w.compose == nil {
+		if w.compose, err = findCompose(ctx, w.engine.docker); err != nil {
+			return err
+		}
 	}
-	w.compose = compose
-	out, err := run(ctx, w.project.dir, slices.Concat(compose.words, w.projectArgs(), []string{"config", "--services"}))
+	out, err := run(ctx, w.project.dir, slices.Concat(w.compose.words, w.projectArgs(), []string{"config", "--services"}))
 	if err != nil {
 		return w.rejected(err, 1)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/five-keys/autoscale"
@@ -93,7 +94,7 @@ func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, e
 		return report, fmt.Errorf("interrupted while the load was read; nothing was changed: %w", context.Cause(ctx))
 	}
 	decision, next := autoscale.Decide(c.Policy, state, autoscale.Observation{
-		At: now, Signal: c.Signal, Current: seen.Current, Replicas: seen.Running, Settings: seen.Settings, Reading: report.Reading,
+		At: now, Signal: c.signal(state, report.Reading), Current: seen.Current, Replicas: seen.Running, Settings: seen.Settings, Reading: report.Reading,
 	})
 	report.Decision = decision
 	report.Warnings = append(report.Warnings, decision.Warnings...)
@@ -108,6 +109,18 @@ func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, e
 		report.Warnings = append(report.Warnings, fmt.Sprintf("this decision is missing in the journal: %v", lost))
 	}
 	return report, err
+}
+
+// signal names what was read, a fallback name included. Where no metric was
+// found it is still the one of the last step.
+func (c *Controller) signal(state autoscale.State, reading autoscale.Reading) string {
+	if reading.Metric != "" {
+		return c.Signal + " metric=" + reading.Metric
+	}
+	if strings.HasPrefix(state.Signal, c.Signal+" metric=") {
+		return state.Signal
+	}
+	return c.Signal
 }
 
 // missed remembers that this step saw nothing: nothing goes down before a full

@@ -23,6 +23,7 @@ type bench struct {
 	verdict autoscale.Verdict
 	count   int
 	stopped error
+	metric  string
 
 	observeErr, setErr, saveErr, recordErr error
 	state                                  autoscale.State
@@ -45,7 +46,7 @@ func (b *bench) Read(context.Context, []autoscale.Replica) autoscale.Reading {
 	if len(b.values) > 1 {
 		b.values = b.values[1:]
 	}
-	return autoscale.Reading{Kind: b.kind, Scope: autoscale.ScopeService, Samples: []autoscale.Sample{
+	return autoscale.Reading{Metric: b.metric, Kind: b.kind, Scope: autoscale.ScopeService, Samples: []autoscale.Sample{
 		{Process: "page", Name: "page", Time: time.Now(), Value: value, Verdict: b.verdict, Detail: "as the test says"},
 	}}
 }
@@ -250,5 +251,25 @@ func TestStepJournalLost(t *testing.T) {
 	report, err := b.step()
 	if err != nil || !strings.Contains(strings.Join(report.Warnings, "\n"), "missing in the journal: disk full") {
 		t.Errorf("%v, %q", err, report.Warnings)
+	}
+}
+
+// The metric that was found is part of what was read: another fallback name
+// starts a new history, a page without any does not.
+func TestStepSignal(t *testing.T) {
+	b := newBench()
+	b.Policy.Cooldown = time.Minute
+	b.metric = "rps"
+	b.step()
+	b.metric = ""
+	b.verdict = autoscale.Absent
+	b.step()
+	b.metric, b.verdict = "rps", autoscale.OK
+	if report, _ := b.step(); report.Decision.Reason == autoscale.SignalChanged {
+		t.Error("an absent metric started a new history")
+	}
+	b.metric, b.count = "requests_per_second", 3
+	if report, _ := b.step(); report.Decision.Reason != autoscale.SignalChanged {
+		t.Errorf("another metric did not: %s", report.Decision.Reason)
 	}
 }

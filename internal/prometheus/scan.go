@@ -81,6 +81,7 @@ type scanner struct {
 	om         bool
 	buf        []byte
 	start, end int  // of the bytes in buf that are not yet scanned
+	settled    int  // what lies between this and start was passed over
 	escapes    bool // there is a backslash among them, perhaps
 	line       int  // number of lines before start
 	ended      bool // "# EOF" was seen
@@ -107,42 +108,81 @@ func (s *scanner) want(i int, sel Selector) {
 	}
 }
 
-// run is the loop over the lines. An entry is a line nearly always: only a value
-// in quotes may hold line feeds. So a line with an even number of quotes and no
-// backslash ends its entry, and any other is looked at closely.
+// run is the loop over the lines. An entry is a line nearly always; only what
+// stands in quotes may hold line feeds. So lines that are not wanted are passed over,
+// and their quotes are counted afterwards, many lines at a time.
 func (s *scanner) run() error {
-	quote := []byte{'"'}
 	for {
 		rest := s.buf[s.start:s.end]
 		if s.ended && len(rest) > 0 {
 			return &BadPage{s.line + 1, "there is more after # EOF"}
 		}
 		n := bytes.IndexByte(rest, '\n')
-		if n < 0 {
-			if err := s.fill(); err == io.EOF {
-				return s.finish()
-			} else if err != nil {
-				return err
-			}
+		if n >= 0 && !s.interesting(rest[:n+1]) {
+			s.start += n + 1
+			s.line++
 			continue
 		}
-		line := rest[:n]
-		used := n + 1
-		if n > 0 {
-			mark := s.marks[line[0]]
-			switch {
-			case mark == 0 || mark < markNothing && !s.begins(rest[:used], mark):
-				if bytes.Count(line, quote)&1 == 0 && (!s.escapes || bytes.IndexByte(line, '\\') < 0) {
-					break
-				}
-				used = s.skip(used)
-			case mark != markNothing:
-				used = s.look(used)
-			}
+		if !s.settle() {
+			continue
 		}
-		s.start += used
-		s.line++
+		if n >= 0 {
+			s.start += s.look(n + 1)
+			s.line++
+			s.settled = s.start
+			continue
+		}
+		if err := s.fill(); err == io.EOF {
+			return s.finish()
+		} else if err != nil {
+			return err
+		}
 	}
+}
+
+// interesting reports whether the line, with its line feed, has to be looked at.
+func (s *scanner) interesting(line []byte) bool {
+	switch mark := s.marks[line[0]]; {
+	case mark < markNothing:
+		return mark != 0 && s.begins(line, mark)
+	case mark == markNothing:
+		return false
+	}
+	// Half of many pages is help that interests nobody.
+	return !bytes.HasPrefix(line, []byte("# HELP ")) || line[len("# HELP ")] == '"'
+}
+
+// settle makes sure that s.start is the start of an entry, and not in the middle
+// of one that began in the lines just passed over. An even number of quotes and no
+// backslash prove it. Else these lines are gone through one by one; where an entry
+// of them goes on behind s.start, that is moved, and settle reports false.
+func (s *scanner) settle() bool {
+	passed := s.buf[s.settled:s.start]
+	if bytes.Count(passed, []byte{'"'})&1 == 1 || s.escapes && bytes.IndexByte(passed, '\\') >= 0 {
+		left := len(passed)
+		s.line -= bytes.Count(passed, []byte{'\n'})
+		for s.start = s.settled; left > 0; {
+			used := s.pass()
+			s.start += used
+			s.line++
+			left -= used
+		}
+		s.settled = s.start
+		return left == 0
+	}
+	s.settled = s.start
+	return true
+}
+
+// pass gives the length of the unwanted entry, or comment, at s.start.
+func (s *scanner) pass() int {
+	n := bytes.IndexByte(s.buf[s.start:s.end], '\n')
+	line := s.buf[s.start : s.start+n]
+	if n == 0 || s.marks[line[0]] >= markNothing ||
+		bytes.Count(line, []byte{'"'})&1 == 0 && bytes.IndexByte(line, '\\') < 0 {
+		return n + 1
+	}
+	return s.skip(n + 1)
 }
 
 // begins reports whether the line, with its line feed, is one of the wanted metrics
@@ -160,7 +200,7 @@ func (s *scanner) begins(line []byte, mark uint8) bool {
 func (s *scanner) fill() error {
 	copy(s.buf, s.buf[s.start:s.end])
 	s.end -= s.start
-	s.start = 0
+	s.start, s.settled = 0, 0
 	if s.end == len(s.buf) {
 		if len(s.buf) >= maxLine {
 			return &BadPage{s.line + 1, fmt.Sprintf("the line is longer than %d bytes", maxLine)}
