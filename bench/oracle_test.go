@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 
@@ -85,7 +86,7 @@ func (a *answer) take(p textparse.Parser, q query, seen map[string]bool) {
 	p.Labels(&series)
 	// Of an indented line textparse takes the blanks into the name, which the
 	// format says are to be ignored.
-	if strings.TrimLeft(series.Get(labels.MetricName), " \t") != q.name {
+	if strings.TrimLeft(series.Get(model.MetricNameLabel), " \t") != q.name {
 		return
 	}
 	a.named++
@@ -129,7 +130,7 @@ func repeats(series labels.Labels) bool {
 func identity(series labels.Labels) string {
 	var id strings.Builder
 	series.Range(func(l labels.Label) {
-		if l.Name != labels.MetricName && l.Value != "" {
+		if l.Name != model.MetricNameLabel && l.Value != "" {
 			fmt.Fprintf(&id, "%q=%q,", l.Name, l.Value)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -53,9 +54,9 @@ func spell(matchers []*labels.Matcher) (string, bool) {
 	var names, parts []string
 	for _, m := range matchers {
 		switch {
-		case m.Name == labels.MetricName && m.Type == labels.MatchEqual && m.Value != "":
+		case m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual && m.Value != "":
 			names = append(names, fmt.Sprintf("%q", m.Value))
-		case m.Name == labels.MetricName || m.Name == "":
+		case m.Name == model.MetricNameLabel || m.Name == "":
 			return "", false
 		default:
 			parts = append(parts, fmt.Sprintf("%q%s%q", m.Name, m.Type, m.Value))

@@ -146,12 +146,22 @@ func (c *scaleCommand) missed(ctx context.Context, dir string, now autoscale.Ins
 	file := store.Open(c.statePath(dir))
 	keys, err := file.Keys(dir, c.Service)
 	for _, key := range keys {
-		state, _, loadErr := file.Load(key)
-		if loadErr == nil {
-			_, loadErr = file.Save(key, state.Missed(now))
-		}
-		err = errors.Join(err, loadErr)
+		err = errors.Join(err, missedOf(ctx, file, key, now))
 	}
+	return err
+}
+
+func missedOf(ctx context.Context, file *store.File, key store.Key, now autoscale.Instant) error {
+	unlock, err := store.LockWorkload(ctx, key, lockWait)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	state, _, err := file.Load(key)
+	if err != nil {
+		return err
+	}
+	_, err = file.Save(key, state.Missed(now))
 	return err
 }
 

@@ -204,7 +204,7 @@ func (w *Workload) skew(ctx context.Context) (string, error) {
 func (w *Workload) hash(ctx context.Context, files []string) (string, error) {
 	p := w.project
 	p.files = files
-	out, err := run(ctx, p.dir, slices.Concat(w.compose.words, p.args(), []string{"config", "--hash", w.cfg.Service}))
+	out, err := run(ctx, p.dir, slices.Concat(w.compose.words, w.existing(p).args(), []string{"config", "--hash", w.cfg.Service}))
 	if err != nil {
 		return "", fmt.Errorf("compose: Docker Compose cannot tell the settings of service %q: %w", w.cfg.Service, err)
 	}

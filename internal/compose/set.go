@@ -103,11 +103,12 @@ func (m *move) prepare(ctx context.Context, count int) (err error) {
 	if count < len(w.seen.replicas) {
 		return nil
 	}
-	skew, err := w.skew(ctx)
-	if err != nil {
-		return err
-	}
-	if skew != "" {
+	switch skew, err := w.skew(ctx); {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil: // it would only have been told
+		m.note("%v", err)
+	case skew != "":
 		m.note("%s", skew)
 	}
 	if m.pin, err = w.pin(ctx, model); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,12 +83,12 @@ func (d *dialer) close() {
 
 // joined is errors.Join on one line.
 func joined(errs []error) error {
-	text := ""
+	var text strings.Builder
 	for i, err := range errs {
 		if i > 0 {
-			text += "; "
+			text.WriteString("; ")
 		}
-		text += err.Error()
+		text.WriteString(err.Error())
 	}
-	return errors.New(text)
+	return errors.New(text.String())
 }

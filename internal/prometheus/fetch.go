@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -177,9 +178,7 @@ func (s *Source) request(ctx context.Context, t target, d *dialer) (*http.Reques
 		password, _ := t.user.Password()
 		req.SetBasicAuth(t.user.Username(), password)
 	}
-	for name, values := range s.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, s.header)
 	if host := s.header.Get("Host"); host != "" {
 		req.Host = host
 	}

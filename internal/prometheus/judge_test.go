@@ -131,12 +131,12 @@ func TestSamplesInOrderOfTime(t *testing.T) {
 	s := source(t, Config{URLs: []string{"http://localhost/"}})
 	targets := []target{{process: "a"}, {process: "b"}, {process: "c"}}
 	pages := []page{{time: time.Unix(3, 0)}, {time: time.Unix(1, 0)}, {time: time.Unix(2, 0)}}
-	var order string
+	var order strings.Builder
 	for _, sample := range s.judge(targets, pages).Samples {
-		order += sample.Process
+		order.WriteString(sample.Process)
 	}
-	if order != "bca" {
-		t.Errorf("order %s, want bca", order)
+	if order.String() != "bca" {
+		t.Errorf("order %s, want bca", order.String())
 	}
 }
 

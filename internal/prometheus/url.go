@@ -24,7 +24,7 @@ type address struct {
 
 // parseAddress reads one --metrics-url. The errors never repeat a password.
 func parseAddress(raw string) (address, error) {
-	if i := strings.Index(raw, "://"); i < 0 {
+	if !strings.Contains(raw, "://") {
 		return address{}, fmt.Errorf("--metrics-url: it has to begin with http:// or https://, such as http://localhost:8000/metrics%s", hideText(raw))
 	}
 	replicas := strings.Count(raw, placeholder)

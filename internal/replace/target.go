@@ -73,6 +73,14 @@ func inherit(folder, created fs.FileInfo, chown func(uid, gid int) error) error 
 	return chown(want.uid, want.gid)
 }
 
+// Folder makes the folder at path and those above it that are missing, each with
+// the owner of the folder it is in where this process may give it away. What it
+// created stays where it then fails.
+func Folder(path string) error {
+	_, err := makeFolder(path)
+	return err
+}
+
 // makeFolder creates a folder and those above it that are missing, and returns
 // what it created, the outermost first.
 func makeFolder(path string) (made []string, err error) {
@@ -94,7 +102,9 @@ func makeFolder(path string) (made []string, err error) {
 	if parent.Mode().Perm()&0o222 == 0 {
 		return made, fmt.Errorf("the folder %s is read-only (%s); allow writing with chmod u+w, or name another", above, parent.Mode())
 	}
-	if err := os.Mkdir(path, 0o755); err != nil {
+	if err := os.Mkdir(path, 0o755); errors.Is(err, fs.ErrExist) {
+		return made, nil // another process was at the same, and it is its own
+	} else if err != nil {
 		return made, err
 	}
 	made = append(made, path)

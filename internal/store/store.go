@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/five-keys/autoscale/internal/replace"
 )
 
 // Key says which workload an entry is of.
@@ -60,37 +62,11 @@ func lockBeside(path string) (real string, unlock func(), err error) {
 	if real, err = resolve(path); err != nil {
 		return "", nil, err
 	}
-	if err := makeFolder(filepath.Dir(real)); err != nil {
+	if err := replace.Folder(filepath.Dir(real)); err != nil {
 		return "", nil, err
 	}
 	unlock, err = lockFolder(filepath.Dir(real))
 	return real, unlock, err
-}
-
-// makeFolder makes dir and what is missing above it, each with the owner of the
-// folder it is in. Another process may be at the same.
-func makeFolder(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	above := filepath.Dir(dir)
-	if err := makeFolder(above); err != nil {
-		return err
-	}
-	info, err := os.Stat(above)
-	if err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o755); errors.Is(err, fs.ErrExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	if os.Geteuid() != 0 {
-		return nil // only root can give it away
-	}
-	owner := info.Sys().(*syscall.Stat_t)
-	return os.Chown(dir, int(owner.Uid), int(owner.Gid))
 }
 
 // lockFolder locks dir against other saves and appends.
