@@ -102,9 +102,10 @@ func makeFolder(path string) (made []string, err error) {
 	if parent.Mode().Perm()&0o222 == 0 {
 		return made, fmt.Errorf("the folder %s is read-only (%s); allow writing with chmod u+w, or name another", above, parent.Mode())
 	}
-	if err := os.Mkdir(path, 0o755); errors.Is(err, fs.ErrExist) {
-		return made, nil // another process was at the same, and it is its own
-	} else if err != nil {
+	if err := os.Mkdir(path, 0o755); err != nil {
+		if now, gone := os.Stat(path); gone == nil && now.IsDir() {
+			return made, nil // another process was at the same
+		}
 		return made, err
 	}
 	made = append(made, path)
