@@ -410,7 +410,7 @@ func TestCredentials(t *testing.T) {
 		case "echo":
 			fmt.Fprintf(w, "http_requests_per_second{a=%q} %s\n", echo, password+r.Header.Get("X-Api-Key"))
 		case "redirect":
-			http.Redirect(w, r, "http://"+secrets[1]+"@nowhere.invalid/", 302)
+			http.Redirect(w, r, "http://"+secrets[1]+"@nowhere.invalid/", http.StatusFound)
 		case "abort":
 			panic(http.ErrAbortHandler)
 		}
