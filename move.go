@@ -26,6 +26,8 @@ type Outcome struct {
 	// Notes say what a person should know of the move: what it waits for, what
 	// still starts, what was removed.
 	Notes []string `json:"notes,omitempty"`
+	// Warnings are for a person to look into.
+	Warnings []string `json:"warnings,omitempty"`
 	// Commands are the commands that were run (or, in a dry run, would be), as
 	// a person would type them.
 	Commands []string `json:"commands,omitempty"`

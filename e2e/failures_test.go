@@ -71,7 +71,7 @@ func TestCrashLoop(t *testing.T) {
 		t.Errorf("after the rollback: %+v, was %+v", got, old)
 	}
 	p.wantDeclared(1)
-	p.autoscale(load.url()).want(0, "1 replica kept", "failed to start; the next attempt comes after")
+	p.autoscale(load.url()).want(0, "1 replica kept", "1 raise failed; the next attempt comes after")
 	p.wantRunning("app-1")
 
 	// Mended settings may be tried at once.

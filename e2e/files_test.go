@@ -506,42 +506,80 @@ func TestKilled(t *testing.T) {
 	p := newProject(t)
 	p.up()
 	load := newPage(t, 20)
-	began := time.Now()
 	p.autoscale(load.url()).want(0)
 	load.set(100)
+	began := time.Now()
 	p.autoscale(load.url()).want(0)
-	longest := time.Since(began)
+	took := time.Since(began)
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d, kills within %v", seed, longest)
+	t.Logf("seed %d, kills within %v", seed, took)
 	random := rand.New(rand.NewPCG(seed, 0))
-	for i := range kills {
-		way := 4 - len(strings.Fields(p.running("app"))) // 1 to 3, and 3 to 1
-		load.set(float64(40*way - 10))
-		cmd := exec.Command(built.autoscale, "--provider=compose", "--min=1", "--max=5", "--rps-target=40", "--cooldown=0", load.url())
-		cmd.Dir = p.dir
-		p.must(cmd.Start())
-		after := time.Duration(random.Int64N(int64(longest)))
-		time.Sleep(after)
-		_ = cmd.Process.Kill() // it may have ended already
-		_ = cmd.Wait()
-		// What it left running may be at work still, and the load another.
-		want := 1 + 2*random.IntN(2)
-		load.set(float64(40*want - 10))
-		t.Logf("kill %d after %v, on the way to %d: %s; running %s; now to %d", i, after, way, cmd.ProcessState, p.running("app"), want)
-		p.whole()
-		p.autoscale(load.url()).want(0)
-		p.whole()
-		if count := len(strings.Fields(p.running("app"))); count != want {
-			t.Fatalf("%d replicas, want %d", count, want)
-		}
-		p.agrees()
-		if strings.Contains(p.read(stateFile), `"moving"`) {
-			t.Errorf("the state still speaks of a move:\n%s", p.read(stateFile))
+	for range kills {
+		after := time.Duration(random.Int64N(int64(took)))
+		p.killed(load, 1+2*random.IntN(2), func(cmd *exec.Cmd) {
+			p.must(cmd.Start())
+			time.Sleep(after)
+			_ = cmd.Process.Kill() // it may have ended already
+			t.Logf("killed after %v", after)
+		})
+	}
+}
+
+// Killed as it starts a command, a run leaves that at work: the next run waits
+// for it, or undoes what it did.
+func TestKilledBesideCommand(t *testing.T) {
+	t.Parallel()
+	words := []string{" up "}
+	if os.Getenv("AUTOSCALE_E2E") == "all" {
+		words = []string{" dial-stdio ", " version ", " config --format ", " config --hash ", " up "}
+	}
+	real, err := exec.LookPath("docker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProject(t)
+	p.up()
+	load := newPage(t, 20)
+	p.autoscale(load.url()).want(0)
+	for _, word := range words {
+		docker := filepath.Join(t.TempDir(), "docker")
+		script := fmt.Sprintf("#!/bin/sh\ncase \" $* \" in *'%s'*) kill -9 $PPID ;; esac\nexec %s \"$@\"\n", word, real)
+		p.must(os.WriteFile(docker, []byte(script), 0o755))
+		for _, want := range []int{1, 1, 3, 1, 3, 3} { // up and back, up; down, down and back
+			p.killed(load, want, func(cmd *exec.Cmd) {
+				cmd.Args = append(cmd.Args, "--docker="+docker)
+				p.must(cmd.Start())
+				t.Logf("killed at%s", word)
+			})
 		}
 	}
-	kept, err := filepath.Glob(filepath.Join(p.dir, "tools/*.corrupt-*"))
-	if err != nil || len(kept) > 0 {
-		t.Errorf("a state was taken for corrupt: %v (%v)", kept, err)
+}
+
+// killed starts a run on its way from one replica to three, or back, lets kill
+// end it, and checks what the next one makes of it, which wants that many.
+func (p *project) killed(load *page, want int, kill func(*exec.Cmd)) {
+	p.t.Helper()
+	from := len(strings.Fields(p.running("app")))
+	load.set(float64(40*(4-from) - 10))
+	cmd := exec.Command(built.autoscale, "--provider=compose", "--min=1", "--max=5", "--rps-target=40", "--cooldown=0", load.url())
+	cmd.Dir = p.dir
+	kill(cmd)
+	_ = cmd.Wait() // its status is told below
+	p.t.Logf("from %d to %d: %s, running %s; now to %d", from, 4-from, cmd.ProcessState, p.running("app"), want)
+	p.whole()
+	load.set(float64(40*want - 10))
+	p.autoscale(load.url()).want(0)
+	p.whole()
+	time.Sleep(time.Second) // for what may be at work still
+	if count := len(strings.Fields(p.running("app"))); count != want {
+		p.t.Fatalf("%d replicas, want %d", count, want)
+	}
+	p.agrees()
+	if strings.Contains(p.read(stateFile), `"moving"`) {
+		p.t.Errorf("the state still speaks of a move:\n%s", p.read(stateFile))
+	}
+	if kept, err := filepath.Glob(filepath.Join(p.dir, "tools/*.corrupt-*")); err != nil || len(kept) > 0 {
+		p.t.Errorf("a state was taken for corrupt: %v (%v)", kept, err)
 	}
 }
 

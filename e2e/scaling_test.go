@@ -171,6 +171,12 @@ func TestSkew(t *testing.T) {
 	if old.Name != "app-1" || old.State != "running" {
 		t.Errorf("the old replica was recreated: %+v", old)
 	}
+	// The shell that started it had a variable that cron has not.
+	q := newProject(t, "compose.yaml", strings.Replace(basic, `LEVERS: "1"`, `LEVERS: "1", SECRET: "${SECRET_OF_TEST}"`, 1))
+	q.env = []string{"SECRET_OF_TEST=x"}
+	q.up()
+	q.env = nil
+	q.autoscale(load.url()).want(0, "1 -> 2 replicas", "variables that are not set here (SECRET_OF_TEST); put them into "+q.dir+"/.env")
 }
 
 // TestUncarriedOverride: while a plain up -d would undo the scaling, every run

@@ -129,10 +129,9 @@ func (c *scaleCommand) Run(ctx context.Context, s streams) error {
 	}
 	dir, err := c.dir()
 	if err != nil {
-		return err
+		return c.print(s, result{err: err})
 	}
-	result := c.once(ctx, s, dir)
-	return c.print(s, result)
+	return c.print(s, c.once(ctx, s, dir))
 }
 
 // seconds reads a duration: bare numbers are seconds, others have a unit.

@@ -53,14 +53,9 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 		r.err = err
 		return r
 	}
-	now, err := readClocks()
-	if err != nil {
-		r.err = err
-		return r
-	}
 	w, err := compose.Find(ctx, c.workload(s, dir, &r.key))
 	if err != nil {
-		r.err = errors.Join(err, c.missed(ctx, dir, now))
+		r.err = errors.Join(err, c.missed(ctx, dir))
 		return r
 	}
 	defer w.Close()
@@ -74,6 +69,12 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 		return r
 	}
 	defer unlock()
+	// Only now: another run may have been waited for.
+	now, err := readClocks()
+	if err != nil {
+		r.err = err
+		return r
+	}
 	file := store.Open(c.statePath(w.Dir()))
 	memory := &memory{file: file, key: r.key, dry: c.DryRun}
 	controller := control.Controller{
@@ -110,7 +111,7 @@ func (c *scaleCommand) workload(s streams, dir string, key *store.Key) compose.C
 	cfg := compose.Config{
 		Service: c.Service, Dir: dir, DirGiven: c.ProjectDir != ".", OverrideFile: c.ComposeFile,
 		Files: c.File, EnvFiles: c.EnvFile, Profiles: c.Profile, ProjectName: c.ProjectName,
-		Docker: c.Docker, Apply: c.Apply, Start: c.Start, DryRun: c.DryRun,
+		Docker: c.Docker, Apply: c.Apply, DryRun: c.DryRun, Max: int(c.Max),
 		Tell: func(text string) {
 			// What moves goes on, whether or not somebody reads of it.
 			_ = c.line(s.err, time.Now(), "", text)
@@ -139,9 +140,13 @@ func (c *scaleCommand) statePath(dir string) string {
 
 // missed remembers a run that could not even find its workload, because the
 // engine did not answer, say, as a run without a reading.
-func (c *scaleCommand) missed(ctx context.Context, dir string, now autoscale.Instant) error {
+func (c *scaleCommand) missed(ctx context.Context, dir string) error {
 	if ctx.Err() != nil || c.DryRun {
 		return nil
+	}
+	now, err := readClocks()
+	if err != nil {
+		return err
 	}
 	file := store.Open(c.statePath(dir))
 	keys, err := file.Keys(dir, c.Service)

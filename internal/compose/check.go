@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +14,8 @@ import (
 
 // model is what matters of the project as Compose resolves it.
 type model struct {
-	Name     string `json:"name"`
+	unset    []string // variables that the files use and nothing sets
+	Name     string   `json:"name"`
 	Services map[string]struct {
 		ContainerName string `json:"container_name"`
 		NetworkMode   string `json:"network_mode"`
@@ -75,6 +77,10 @@ func (w *Workload) existing(p project) project {
 	return p
 }
 
+// unsetVariable is what Compose says of a variable that the project's files use
+// and nothing sets.
+var unsetVariable = regexp.MustCompile(`The \\?"(\w+)\\?" variable is not set`)
+
 // resolve asks Compose what it makes of the project with count replicas.
 func (w *Workload) resolve(ctx context.Context, count int) (m model, err error) {
 	path, remove, err := w.temporary(map[string]any{"deploy": map[string]any{"replicas": count}})
@@ -83,7 +89,7 @@ func (w *Workload) resolve(ctx context.Context, count int) (m model, err error) 
 	}
 	defer remove()
 	args := slices.Concat(w.compose.words, w.projectArgs(), []string{"-f", path, "config", "--format", "json"})
-	out, err := run(ctx, w.project.dir, args)
+	out, said, err := runTold(ctx, w.project.dir, args)
 	switch {
 	case ctx.Err() != nil:
 		return m, context.Cause(ctx)
@@ -92,6 +98,11 @@ func (w *Workload) resolve(ctx context.Context, count int) (m model, err error) 
 	}
 	if err := json.Unmarshal([]byte(out), &m); err != nil {
 		return m, fmt.Errorf("compose: what Compose says of the project cannot be read: %w", err)
+	}
+	for _, found := range unsetVariable.FindAllStringSubmatch(said, -1) {
+		if !slices.Contains(m.unset, found[1]) {
+			m.unset = append(m.unset, found[1])
+		}
 	}
 	return m, nil
 }
@@ -172,7 +183,7 @@ func (w *Workload) rejected(err error, count int) error {
 // because somebody changed settings since those were started. Each replica is
 // held against the files it was started with: an override that came later is no
 // change of settings.
-func (w *Workload) skew(ctx context.Context) (string, error) {
+func (w *Workload) skew(ctx context.Context, m model) (string, error) {
 	hashes := map[string]string{}
 	var differ []string
 	for _, r := range w.seen.replicas {
@@ -195,7 +206,11 @@ func (w *Workload) skew(ctx context.Context) (string, error) {
 	if len(differ) == 0 {
 		return "", nil
 	}
-	return fmt.Sprintf("settings of service %q changed since %s started: new replicas get the new ones; deploy the rest with docker compose up -d",
+	if len(m.unset) > 0 {
+		return fmt.Sprintf("settings of service %q differ from those that %s started with, and new replicas get them: the project uses variables that are not set here (%s); put them into %s, since cron and systemd have no others",
+			w.cfg.Service, strings.Join(differ, ", "), strings.Join(m.unset, ", "), filepath.Join(w.project.dir, ".env")), nil
+	}
+	return fmt.Sprintf("settings of service %q changed since %s started, and new replicas get the new ones; once that is right for all, deploy them with docker compose up -d",
 		w.cfg.Service, strings.Join(differ, ", ")), nil
 }
 

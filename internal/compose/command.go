@@ -80,6 +80,13 @@ const graceTime = 15 * time.Second
 // half-made containers. The command's exit status alone decides; what it says
 // on its standard error becomes part of the error.
 func run(ctx context.Context, dir string, words []string) (string, error) {
+	out, _, err := runTold(ctx, dir, words)
+	return out, err
+}
+
+// runTold is run that also returns what a command which did succeed said on its
+// standard error.
+func runTold(ctx context.Context, dir string, words []string) (out, said string, err error) {
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Dir = dir
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -88,14 +95,14 @@ func run(ctx context.Context, dir string, words []string) (string, error) {
 	ownGroup(cmd)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
+	err = cmd.Run()
 	if ctx.Err() != nil {
-		return "", fmt.Errorf("%s: %w", words[len(words)-1], context.Cause(ctx))
+		return "", "", fmt.Errorf("%s: %w", words[len(words)-1], context.Cause(ctx))
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return "", fmt.Errorf("%s: %s", exit, lastLines(stderr.String(), 5))
+		return "", "", fmt.Errorf("%s: %s", exit, lastLines(stderr.String(), 5))
 	}
-	return stdout.String(), err
+	return stdout.String(), stderr.String(), err
 }
 
 // lastLines are the last n lines that say something, joined into one. Compose's

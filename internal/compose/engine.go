@@ -202,6 +202,9 @@ type details struct {
 			Retries               int
 		}
 	}
+	HostConfig struct {
+		PortBindings map[string][]struct{ HostPort string }
+	}
 	NetworkSettings struct {
 		Ports    map[string][]struct{ HostIP, HostPort string }
 		Networks map[string]struct{ IPAddress, GlobalIPv6Address string }

@@ -69,6 +69,10 @@ func (m *move) note(format string, args ...any) {
 	m.out.Notes = append(m.out.Notes, fmt.Sprintf(format, args...))
 }
 
+func (m *move) warn(format string, args ...any) {
+	m.out.Warnings = append(m.out.Warnings, fmt.Sprintf(format, args...))
+}
+
 // say records a command; unless this is a dry run it is about to run.
 func (m *move) say(args []string) {
 	command := words(args)
@@ -103,19 +107,19 @@ func (m *move) prepare(ctx context.Context, count int) (err error) {
 	if count < len(w.seen.replicas) {
 		return nil
 	}
-	switch skew, err := w.skew(ctx); {
+	switch skew, err := w.skew(ctx, model); {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil: // it would only have been told
-		m.note("%v", err)
+		m.warn("%v", err)
 	case skew != "":
-		m.note("%s", skew)
+		m.warn("%s", skew)
 	}
 	if m.pin, err = w.pin(ctx, model); err != nil {
 		return err
 	}
 	if m.pin != "" {
-		m.note("the image name of service %q stands for another image by now: new replicas run %.19s like the old ones; deploy it with docker compose up -d", w.cfg.Service, m.pin)
+		m.warn("the image name of service %q stands for another image by now: new replicas run %.19s like the old ones; deploy it with docker compose up -d", w.cfg.Service, m.pin)
 	}
 	return nil
 }

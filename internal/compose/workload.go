@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -45,7 +46,7 @@ type Config struct {
 	Docker       string   // the docker command
 	Apply        Apply
 	Wait         time.Duration // how long a replica may take to be healthy; 0 derives it
-	Start        bool          // start the service where nothing runs
+	Max          int           // the most replicas that may be asked for
 	DryRun       bool          // check and tell, change nothing
 	// Tell takes what a person should see while things move.
 	Tell func(text string)
@@ -82,6 +83,7 @@ type Workload struct {
 type view struct {
 	replicas  []replica
 	leftovers []container
+	paused    []container
 }
 
 // replica is one running container of the service.
@@ -162,9 +164,43 @@ func (w *Workload) Observe(ctx context.Context) (autoscale.Replicas, error) {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("compose: a plain \"docker compose up -d\" does not read %s and would undo the scaling; put this line into %s (the next up -d may recreate service %s once): %s",
 			w.cfg.OverrideFile, filepath.Join(w.project.dir, ".env"), w.cfg.Service, w.project.remedy()))
 	}
+	r.Warnings = append(r.Warnings, w.foresee()...)
 	settings, err := w.settings(ctx)
 	r.Settings = settings
 	return r, err
+}
+
+// foresee tells what would stop a raise, as far as the running replicas show it,
+// before the night in which one is needed.
+func (w *Workload) foresee() (warnings []string) {
+	for _, c := range w.seen.paused {
+		warnings = append(warnings, fmt.Sprintf("compose: %s is paused and not counted; docker unpause brings it back", c.display()))
+	}
+	if w.cfg.Max < 2 || len(w.seen.replicas) == 0 {
+		return warnings
+	}
+	var errs []error
+	r := w.seen.replicas[0]
+	parts := []string{w.project.name, w.cfg.Service, r.listed.Labels[labelNumber]}
+	if r.Name != strings.Join(parts, "-") && r.Name != strings.Join(parts, "_") { // as Compose 1 named them
+		errs = append(errs, w.containerName(r.Name))
+	}
+	for _, spec := range slices.Sorted(maps.Keys(r.found.HostConfig.PortBindings)) {
+		inside, _, _ := strings.Cut(spec, "/")
+		target, err := strconv.Atoi(inside)
+		if err != nil {
+			continue
+		}
+		for _, b := range r.found.HostConfig.PortBindings[spec] {
+			errs = append(errs, w.checkPort(b.HostPort, target, w.cfg.Max))
+		}
+	}
+	for _, err := range errs {
+		if err != nil {
+			warnings = append(warnings, "--max cannot be reached: "+err.Error())
+		}
+	}
+	return warnings
 }
 
 // observeFile is Observe where no engine is asked.
@@ -194,6 +230,9 @@ func (w *Workload) look(ctx context.Context) error {
 	for _, c := range ours {
 		if c.leftover() {
 			w.seen.leftovers = append(w.seen.leftovers, c)
+		}
+		if c.State == "paused" {
+			w.seen.paused = append(w.seen.paused, c)
 		}
 		if !c.running() {
 			continue

@@ -161,6 +161,7 @@ func (c *Controller) apply(ctx context.Context, report *Report, next autoscale.S
 	}
 	outcome, err := c.Workload.Set(ctx, d.To)
 	report.Outcome = &outcome
+	report.Warnings = append(report.Warnings, outcome.Warnings...)
 	next = next.Settle(d, d.At, outcome.Count, settings, outcome.Failed)
 	if again := c.Memory.Save(next); saved == nil {
 		saved = again

@@ -1,8 +1,10 @@
 package prometheus
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -116,11 +118,9 @@ func usable(f Found) bool { return f.Selected == 1 && f.Fault == autoscale.OK }
 func (s *Source) verdict(t target, p page, index int, kind autoscale.Kind) (autoscale.Verdict, string) {
 	f := p.found[index]
 	name := s.wanted[index].Name
-	if t.several > 0 {
-		if why := differs(p, index, len(s.wanted), kind); why != "" {
-			return autoscale.OneOfSeveral, fmt.Sprintf("two connections met different processes (%s), so a page shows one of the %d replicas; %s", why,
-				t.several, remedy(t.address, "; where the page does speak for all of them, --metrics-scope=service"))
-		}
+	if why := s.oneOfSeveral(t, p, index, kind); why != "" {
+		return autoscale.OneOfSeveral, fmt.Sprintf("%s, so a page shows one of the %d replicas; %s", why,
+			len(t.several), remedy(t.address, "; where the page does speak for all of them, --metrics-scope=service"))
 	}
 	switch age := p.time.Sub(f.Oldest); {
 	case f.Fault == autoscale.Malformed:
@@ -171,18 +171,73 @@ func (s *Source) absence(index int, f Found, media string) string {
 	return text
 }
 
+// sameStart is how far a process's own start time may lie from that of its
+// container: it is often counted from a boot known to the second.
+const sameStart = 2 * time.Second
+
+// oneOfSeveral tells what shows that a page which is to speak for the service is
+// one replica's; empty where nothing does.
+func (s *Source) oneOfSeveral(t target, p page, index int, kind autoscale.Kind) string {
+	if len(t.several) == 0 {
+		return ""
+	}
+	reads := append(slices.Clone(p.before), p.found)
+	for i := 1; i < len(reads); i++ {
+		if why := differs(reads[i-1], reads[i], index, len(s.wanted), kind); why != "" {
+			return fmt.Sprintf("two connections met different processes (%s)", why)
+		}
+	}
+	if p.owner != "" {
+		return fmt.Sprintf("%s itself serves the same page", p.owner)
+	}
+	return ""
+}
+
+// ownerOf finds out a balancer that keeps to one replica: the replica that
+// started when the page's process did is asked for its own page, and that one
+// tells the very same start. (A proxy's own page, started in the same second by
+// the same "up", is not met there.) It is empty where none does.
+func (s *Source) ownerOf(ctx context.Context, t target, p page) string {
+	start := p.found[len(s.wanted)]
+	if !usable(start) || start.Sum > 1e11 {
+		return ""
+	}
+	began := millisTime(int64(math.Round(start.Sum * 1000)))
+	for _, r := range t.several {
+		if began.Sub(r.Started).Abs() > sameStart {
+			continue
+		}
+		own := target{address: t.address, scope: autoscale.ScopeReplica}
+		for _, ip := range r.Addrs {
+			if port, err := t.address.port(); err == nil {
+				own.hosts = append(own.hosts, netip.AddrPortFrom(ip, port))
+			}
+			for _, published := range r.Ports {
+				own.hosts = append(own.hosts, netip.AddrPortFrom(ip, published.Container))
+			}
+		}
+		if len(own.hosts) == 0 {
+			continue
+		}
+		if met := s.exchange(ctx, own); met.found != nil && met.found[len(s.wanted)].Sum == start.Sum {
+			return r.Name
+		}
+	}
+	return ""
+}
+
 // differs tells what shows that two reads of one URL were answered by different
 // processes; empty where nothing does.
-func differs(p page, index, wanted int, kind autoscale.Kind) string {
-	was, is := p.before[wanted], p.found[wanted]
+func differs(before, after []Found, index, wanted int, kind autoscale.Kind) string {
+	was, is := before[wanted], after[wanted]
 	if usable(was) && usable(is) && was.Sum != is.Sum {
 		return "their " + processStart + " are not the same"
 	}
-	was, is = p.before[wanted+1], p.found[wanted+1]
+	was, is = before[wanted+1], after[wanted+1]
 	if usable(was) && usable(is) && is.Sum < was.Sum {
 		return processCPU + " went back"
 	}
-	was, is = p.before[index], p.found[index]
+	was, is = before[index], after[index]
 	switch {
 	case (was.Selected == 0) != (is.Selected == 0):
 		return "only one of them has the metric"

@@ -19,9 +19,10 @@ type target struct {
 	// hosts are the addresses to try in order, of a replica; none where the URL's
 	// own host is asked.
 	hosts []netip.AddrPort
-	// several is how many replicas may stand behind the URL, of which a page that
-	// speaks for the whole service should show all; 0 where that is not in doubt.
-	several int
+	// several are the replicas that may stand behind the URL, of which a page that
+	// speaks for the whole service should show all; none where that is not in
+	// doubt.
+	several []autoscale.Replica
 	// verdict is what is known before anything was read; OK where the page has to
 	// tell.
 	verdict autoscale.Verdict
@@ -70,7 +71,7 @@ func (s *Source) single(a address, replicas []autoscale.Replica) target {
 	}
 	if s.config.Scope != "replica" {
 		if len(replicas) > 1 {
-			t.several = len(replicas)
+			t.several = replicas
 		}
 		return t
 	}

@@ -8,8 +8,10 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/five-keys/autoscale"
 )
@@ -252,15 +254,20 @@ func TestOneOfSeveral(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked atomic.Int32
-			var clients [2]string
+			var clients sync.Map
 			url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-				n := asked.Add(1)
-				clients[(n-1)%2] = r.RemoteAddr
-				answer([]string{test.first, test.second}[(n-1)%2])(w, r)
+				if _, before := clients.LoadOrStore(r.RemoteAddr, true); before {
+					t.Errorf("a connection was used twice")
+				}
+				if asked.Add(1) == 1 {
+					answer(test.first)(w, r)
+					return
+				}
+				answer(test.second)(w, r)
 			})
 			_, s := read(t, Config{URLs: []string{url}}, replicas...)
-			if asked.Load() != 2 || clients[0] == clients[1] {
-				t.Errorf("asked %d times, by %v; want two connections", asked.Load(), clients)
+			if n := asked.Load(); n < 2 || n > connections {
+				t.Errorf("asked %d times", n)
 			}
 			if test.why == "" {
 				if s.Verdict != autoscale.OK {
@@ -280,13 +287,57 @@ func TestOneOfSeveral(t *testing.T) {
 				{Config{URLs: []string{url}}, replicas[:1]},
 				{Config{URLs: []string{url}}, nil},
 			} {
-				asked.Store(1) // the second answer, which has the metric
+				asked.Store(1) // the later answer, which has the metric
+				clients.Clear()
 				_, s := read(t, alone.c, alone.replicas...)
 				if asked.Load() != 2 || s.Verdict != autoscale.OK {
 					t.Errorf("%+v with %d replicas: asked %d times, %+v", alone.c, len(alone.replicas), asked.Load()-1, s)
 				}
 			}
 		})
+	}
+}
+
+// TestOneOfSeveralByLuck: a balancer may hand out the same replica a few times
+// in a row, or keep to one for good.
+func TestOneOfSeveralByLuck(t *testing.T) {
+	var asked atomic.Int32
+	started := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	page := func(at time.Time) string {
+		return gauge5 + fmt.Sprintf("process_start_time_seconds %d\n", at.Unix())
+	}
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1)%5 == 0 {
+			answer(page(started.Add(time.Minute)))(w, r)
+			return
+		}
+		answer(page(started))(w, r)
+	})
+	far := autoscale.Replica{ID: "1", Name: "app-1", Started: started.Add(time.Hour)}
+	if _, s := read(t, Config{URLs: []string{url}}, far, far); s.Verdict != autoscale.OneOfSeveral || asked.Load() != 5 {
+		t.Errorf("asked %d times: %+v", asked.Load(), s)
+	}
+	// The replica answers on another loopback address at the balancer's port.
+	sticky := httptest.NewServer(answer(page(started)))
+	t.Cleanup(sticky.Close)
+	port := netip.MustParseAddrPort(sticky.Listener.Addr().String()).Port()
+	near := autoscale.Replica{ID: "2", Name: "app-2", Started: started.Add(1900 * time.Millisecond), Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.9")}}
+	if _, s := read(t, Config{URLs: []string{sticky.URL}}, far, near); s.Verdict != autoscale.OK {
+		t.Errorf("a proxy's own page, started with app-2: %+v", s)
+	}
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.9:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := httptest.NewUnstartedServer(answer(page(started)))
+	if err := own.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	own.Listener = l
+	own.Start()
+	t.Cleanup(own.Close)
+	if _, s := read(t, Config{URLs: []string{sticky.URL}}, far, near); s.Verdict != autoscale.OneOfSeveral || !strings.Contains(s.Detail, "app-2 itself serves the same page") {
+		t.Errorf("a balancer that keeps to app-2: %+v", s)
 	}
 }
 
@@ -300,7 +351,7 @@ func TestSecondConnectionFails(t *testing.T) {
 		answer(gauge5)(w, r)
 	})
 	_, s := read(t, Config{URLs: []string{url}}, autoscale.Replica{ID: "1"}, autoscale.Replica{ID: "2"})
-	if s.Verdict != autoscale.Unreachable || !strings.HasPrefix(s.Detail, "second connection: it answered with HTTP 502") {
+	if s.Verdict != autoscale.Unreachable || !strings.HasPrefix(s.Detail, "connection 2: it answered with HTTP 502") {
 		t.Errorf("%+v", s)
 	}
 }
