@@ -2,6 +2,7 @@ package autoscale
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -55,7 +56,8 @@ func sum(all []rate) float64 {
 		long += r.long
 		short += r.short
 	}
-	return max(long, short)
+	// Finite values may have a sum that is not, and JSON has no infinity.
+	return min(max(long, short), math.MaxFloat64)
 }
 
 // judgeSilent settles replicas whose page lacks the series while another's has

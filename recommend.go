@@ -14,8 +14,13 @@ func snap(q float64) float64 {
 	return q
 }
 
-// tidy is q without the noise of binary fractions, for people.
-func tidy(q float64) float64 { return math.Round(q/closeEnough) * closeEnough }
+// tidy is q without the noise of binary fractions, and finite, for people.
+func tidy(q float64) float64 {
+	if q > 1e6 {
+		return min(q, math.MaxFloat64)
+	}
+	return math.Round(q/closeEnough) * closeEnough
+}
 
 // ceil rounds q up to a whole number of replicas. It saturates at the largest
 // int32, which is above every bound a user can mean.
