@@ -19,7 +19,7 @@ func tidy(q float64) float64 {
 	if q > 1e6 {
 		return min(q, math.MaxFloat64)
 	}
-	return math.Round(q/closeEnough) * closeEnough
+	return math.Round(q*1e9) / 1e9
 }
 
 // ceil rounds q up to a whole number of replicas. It saturates at the largest

@@ -53,7 +53,7 @@ func faults() []fault {
 	open := func(w http.ResponseWriter) {
 		w.Header().Set("Content-Type", "application/openmetrics-text; version=1.0.0")
 	}
-	starts := 0
+	var asked atomic.Int64
 	return []fault{
 		{name: "absent", verdict: "absent", says: "requests_per_second", serve: text("# TYPE up gauge\nup 1\n")},
 		{name: "empty page", verdict: "absent", serve: text("")},
@@ -85,11 +85,10 @@ func faults() []fault {
 			fmt.Fprintf(w, "%shttp_requests_per_second 1 %d\n", lowHead, time.Now().Add(-6*time.Minute).UnixMilli())
 		}},
 		{name: "one of several", verdict: "one-of-several", says: "process_start_time_seconds are not the same", serve: func(w http.ResponseWriter) {
-			starts++
-			fmt.Fprintf(w, "%sprocess_start_time_seconds %d\n", low, 1700000000+starts%2)
+			fmt.Fprintf(w, "%sprocess_start_time_seconds %d\n", low, 1700000000+asked.Add(1)%2)
 		}},
 		{name: "one of several lacks it", verdict: "one-of-several", says: "only one of them has the metric", serve: func(w http.ResponseWriter) {
-			if starts++; starts%2 == 0 {
+			if asked.Add(1)%2 == 0 {
 				io.WriteString(w, low)
 			}
 		}},
@@ -98,10 +97,9 @@ func faults() []fault {
 
 // doubted checks what every doubtful run must leave: status 1, the verdict in
 // the output, the state and the journal, and nothing lowered or changed.
-func (p *project) doubted(state, verdict, says string, args ...string) {
+func (p *project) doubted(before snapshot, state, verdict, says string, args ...string) {
 	p.t.Helper()
 	args = append(args, "--state-file="+state, "--cooldown=1", "--output=json")
-	before := p.snapshot("tools")
 	r := p.autoscale(args...).want(1)
 	before.same(p.t, p.snapshot("tools"))
 	d := r.json()
@@ -159,6 +157,7 @@ func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	p := three(t)
 	load := newPage(t, 100)
+	before := p.snapshot("tools")
 	args := func(f fault) []string { return append(slices.Clone(f.args), load.url()) }
 	state := func(f fault) string { return "tools/" + strings.ReplaceAll(f.name, " ", "-") + ".json" }
 	for _, f := range faults() {
@@ -169,7 +168,7 @@ func TestVerdicts(t *testing.T) {
 				p.autoscale(append(args(f), "--state-file="+state(f))...).want(0)
 			}
 			load.serve(f.serve)
-			p.doubted(state(f), f.verdict, f.says, args(f)...)
+			p.doubted(before, state(f), f.verdict, f.says, args(f)...)
 			load.serve(text(low))
 			if f.args == nil {
 				p.wants(state(f), 3, args(f)...)
@@ -193,6 +192,7 @@ func TestVerdicts(t *testing.T) {
 func TestVerdictsOfConnections(t *testing.T) {
 	t.Parallel()
 	p := three(t)
+	before := p.snapshot("tools")
 	t.Run("connection refused", func(t *testing.T) {
 		p := p.with(t)
 		// An address of its own, where no other test may listen meanwhile.
@@ -201,14 +201,14 @@ func TestVerdictsOfConnections(t *testing.T) {
 		url, state := "--metrics-url="+server.URL+"/metrics", "tools/refused.json"
 		p.autoscale(url, "--state-file="+state).want(0)
 		server.Close()
-		p.doubted(state, "unreachable", "connection refused", url)
+		p.doubted(before, state, "unreachable", "connection refused", url)
 		listen(t, address, 1)
 		p.wants(state, 3, url)
 		time.Sleep(1100 * time.Millisecond)
 		p.wants(state, 1, url)
 	})
 	t.Run("unknown host", func(t *testing.T) {
-		p.with(t).doubted("tools/dns.json", "unreachable", "nowhere.invalid", "--metrics-url=http://nowhere.invalid/metrics")
+		p.with(t).doubted(before, "tools/dns.json", "unreachable", "nowhere.invalid", "--metrics-url=http://nowhere.invalid/metrics")
 	})
 	t.Run("late", func(t *testing.T) {
 		p := p.with(t)
@@ -221,7 +221,7 @@ func TestVerdictsOfConnections(t *testing.T) {
 			<-release
 		})
 		start := time.Now()
-		p.doubted("tools/late.json", "late", "not complete within 5s", load.url())
+		p.doubted(before, "tools/late.json", "late", "not complete within 5s", load.url())
 		if took := time.Since(start); took < 5*time.Second || took > 20*time.Second {
 			t.Errorf("took %v, and the whole exchange may take 5 s", took)
 		}
@@ -232,7 +232,7 @@ func TestVerdictsOfConnections(t *testing.T) {
 		p.autoscale(one.url(), two.url(), "--state-file="+state).want(0, "120 rps")
 		one.set(1)
 		two.serve(func(w http.ResponseWriter) { w.WriteHeader(503) })
-		p.doubted(state, "partial", "503", one.url(), two.url())
+		p.doubted(before, state, "partial", "503", one.url(), two.url())
 		two.set(1)
 		p.wants(state, 3, one.url(), two.url())
 	})
@@ -268,13 +268,11 @@ func (p *project) countsUp() {
 		fmt.Fprintf(w, "# TYPE http_requests_total counter\nhttp_requests_total %g\n", counted)
 	})
 	const state = "tools/counter.json"
+	before := p.snapshot("tools")
 	run := func(status int, more ...string) document {
 		p.t.Helper()
 		args := []string{load.url(), "--rps-metric=http_requests_total", "--state-file=" + state, "--cooldown=0", "--output=json"}
-		before := p.snapshot("tools")
-		d := p.autoscale(append(args, more...)...).want(status).json()
-		before.same(p.t, p.snapshot("tools"))
-		return d
+		return p.autoscale(append(args, more...)...).want(status).json()
 	}
 	wants := func(d document, verdict string, want int) {
 		p.t.Helper()
@@ -296,6 +294,7 @@ func (p *project) countsUp() {
 	if s := p.remembered(state); s.Doubts != 0 {
 		p.t.Errorf("state: %+v", s)
 	}
+	before.same(p.t, p.snapshot("tools"))
 }
 
 // With {replica} each replica's page is judged, and one that is not to be
@@ -307,6 +306,7 @@ func TestVerdictsOfReplicas(t *testing.T) {
 	for _, name := range []string{"app-1", "app-2", "app-3"} {
 		p.lever(name, "rps=1")
 	}
+	before := p.snapshot("tools")
 	for _, c := range []struct{ lever, mend, verdict, sample string }{
 		{"page=cut", "page=whole", "partial", "malformed"},
 		{"rps=NaN", "rps=1", "partial", "not-finite"},
@@ -316,9 +316,7 @@ func TestVerdictsOfReplicas(t *testing.T) {
 		t.Run(c.lever, func(t *testing.T) {
 			p := p.with(t)
 			p.lever("app-2", c.lever)
-			before := p.snapshot("tools")
 			d := p.autoscale(url, "--output=json").want(1).json()
-			before.same(t, p.snapshot("tools"))
 			if c.sample != "late" {
 				// Doubt is no reason to wait with a raise that the others ask for.
 				high := p.autoscale(url, "--rps-target=0.4", "--mode=observe", "--output=json").want(1).json()
@@ -352,6 +350,7 @@ func TestVerdictsOfReplicas(t *testing.T) {
 			t.Errorf("decided %+v", d.Decision)
 		}
 	})
+	before.same(t, p.snapshot("tools"))
 	if s := p.remembered(state); s.Doubts == 0 {
 		t.Errorf("state: %+v", s)
 	}
@@ -395,13 +394,13 @@ func TestCredentials(t *testing.T) {
 	secrets := []string{"wildcat", "Tr0ub4dor", "QmVhcmVyVG9rZW4", "hunter2hunter2"}
 	load := newPage(t, 0)
 	var authorized, header atomic.Value
-	mode := "ok"
+	var mode atomic.Value
 	load.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
 		authorized.Store(user + ":" + password)
 		header.Store(r.Header.Get("X-Api-Key"))
 		echo := fmt.Sprint(password, " ", r.Header.Get("X-Api-Key"), " ", r.URL) // not the user: too common a word to be hidden
-		switch mode {
+		switch mode.Load() {
 		case "ok":
 			io.WriteString(w, low)
 		case "refused":
@@ -417,12 +416,13 @@ func TestCredentials(t *testing.T) {
 	})
 	address := strings.Replace(load.URL, "http://", "http://"+secrets[0]+":"+secrets[1]+"@", 1)
 	args := []string{"--metrics-url=" + address + "/metrics?token=" + secrets[2], "--metrics-header=X-Api-Key: " + secrets[3]}
-	for mode = range map[string]bool{"ok": true, "refused": true, "echo": true, "redirect": true, "abort": true} {
-		t.Run(mode, func(t *testing.T) {
+	for _, word := range []string{"ok", "refused", "echo", "redirect", "abort"} {
+		mode.Store(word)
+		t.Run(word, func(t *testing.T) {
 			p := p.with(t)
 			for _, output := range []string{"--output=text", "--output=json"} {
 				r := p.autoscale(append(args, output)...)
-				if status := map[bool]int{true: 0, false: 1}[mode == "ok"]; r.status != status {
+				if status := map[bool]int{true: 0, false: 1}[word == "ok"]; r.status != status {
 					t.Errorf("status %d", r.status)
 				}
 				for _, secret := range secrets {
