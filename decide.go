@@ -142,7 +142,7 @@ func Decide(p Policy, s State, o Observation) (Decision, State) {
 	fresh, why := anew(p, s, o)
 	r.forget(fresh, s)
 	l := r.judge(o)
-	r.observe(o, fresh)
+	r.observe(s, o, fresh)
 	r.notice(s, o, fresh)
 	r.record(l)
 
@@ -219,7 +219,7 @@ func (r *run) judge(o Observation) load {
 }
 
 // observe brings the state to this run.
-func (r *run) observe(o Observation, fresh Reason) {
+func (r *run) observe(s State, o Observation, fresh Reason) {
 	r.next.Gap = 0
 	if r.next.Known() && fresh != ClockMoved {
 		r.next.Gap = max(r.now.Sub(r.next.At.Time), 0)
@@ -228,6 +228,7 @@ func (r *run) observe(o Observation, fresh Reason) {
 	r.next.At = o.At
 	r.next.Count = o.Current
 	r.next.Moving = nil
+	r.next.Zeroed = s.AtZero() && o.Current == 0
 	r.next.Applied = r.next.Applied || o.Replicas != nil
 }
 

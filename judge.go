@@ -29,18 +29,17 @@ type load struct {
 // judge adds the samples of one run up and says how far the sum may be
 // trusted. processes is what the runs before remember of them.
 func judge(p Policy, o Observation, processes map[string]Process) load {
-	now := o.At.Time
 	all := rates(o.Reading.Kind, o.Reading.Samples, processes)
 	if len(all) == 0 {
 		return load{verdict: Unreachable, detail: "nothing could be read"}
 	}
 	var l load
 	if o.Reading.Scope == ScopeReplica {
-		l.warnings = judgeSilent(p, o, all, now)
+		l.warnings = judgeSilent(p, o, all)
 	}
 	l.rps = sum(all)
 	if o.Reading.Scope == ScopeReplica {
-		l.warnings = append(l.warnings, judgeUnread(p, all, processes, now)...)
+		l.warnings = append(l.warnings, judgeUnread(p, o, all, processes)...)
 	}
 	l.atMost = sum(all)
 	l.verdict, l.detail = combine(all)
@@ -62,16 +61,17 @@ func sum(all []rate) float64 {
 
 // judgeSilent settles replicas whose page lacks the series while another's has
 // it: a young one is warming, an old one has no traffic.
-func judgeSilent(p Policy, o Observation, all []rate, now time.Time) (warnings []string) {
+func judgeSilent(p Policy, o Observation, all []rate) (warnings []string) {
 	served := func(r rate) bool { return r.verdict == OK || r.verdict == Warming }
 	if !slices.ContainsFunc(all, served) {
 		return nil
 	}
 	for i := range all {
-		if all[i].verdict != Absent {
-			continue
+		began, known := started(o.Replicas, all[i].process)
+		if all[i].verdict != Absent || !known {
+			continue // a page for the whole service may not lack its series
 		}
-		if now.Sub(started(o.Replicas, all[i].process)) < p.Cooldown {
+		if o.At.Time.Sub(began) < p.Cooldown {
 			all[i].verdict, all[i].detail = Warming, "its page does not have the metric yet"
 			continue
 		}
@@ -85,7 +85,7 @@ func judgeSilent(p Policy, o Observation, all []rate, now time.Time) (warnings [
 // larger of the target and the highest load read, while others are read: the
 // HPA's way with missing pods, so that one broken page does not hold the count
 // for ever.
-func judgeUnread(p Policy, all []rate, processes map[string]Process, now time.Time) (warnings []string) {
+func judgeUnread(p Policy, o Observation, all []rate, processes map[string]Process) (warnings []string) {
 	highest, read := 0.0, false
 	for _, r := range all {
 		if r.verdict == OK {
@@ -97,13 +97,14 @@ func judgeUnread(p Policy, all []rate, processes map[string]Process, now time.Ti
 	}
 	for i, r := range all {
 		since := processes[r.process].UnreadSince
-		if !r.verdict.Doubtful() || r.verdict == Absent || since.IsZero() || now.Sub(since) < unreadLimit {
+		_, known := started(o.Replicas, r.process)
+		if !known || !r.verdict.Doubtful() || r.verdict == Absent || since.IsZero() || o.At.Time.Sub(since) < unreadLimit {
 			continue
 		}
 		stands := max(p.Target, highest)
 		all[i].long, all[i].short, all[i].verdict = stands, stands, OK
 		warnings = append(warnings, fmt.Sprintf("replica %s has not been read for %s (%s: %s); taken to carry %s", r.name,
-			now.Sub(since).Round(time.Minute), r.verdict, r.detail, rps(stands)))
+			o.At.Time.Sub(since).Round(time.Minute), r.verdict, r.detail, rps(stands)))
 	}
 	return warnings
 }
@@ -142,12 +143,13 @@ func sameVerdict(all []rate) bool {
 	return !slices.ContainsFunc(all, func(r rate) bool { return r.verdict != all[0].verdict })
 }
 
-// started is when the replica with that ID started; zero where it is unknown.
-func started(replicas []Replica, id string) time.Time {
+// started is when the replica with that ID started, and whether there is one: a
+// process may also be a page that speaks for the whole service.
+func started(replicas []Replica, id string) (time.Time, bool) {
 	for _, r := range replicas {
 		if r.ID == id {
-			return r.Started
+			return r.Started, true
 		}
 	}
-	return time.Time{}
+	return time.Time{}, false
 }

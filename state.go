@@ -81,6 +81,9 @@ type State struct {
 	Doubts int `json:"doubts,omitempty"`
 	// Failure is set while raises fail.
 	Failure *Failure `json:"failure,omitempty"`
+	// Zeroed is set while the last replica is gone because this program was asked
+	// to take it away. Somebody else's "down" does not set it.
+	Zeroed bool `json:"zeroed,omitempty"`
 	// Applied is set once the workload was moved or seen in an engine.
 	Applied bool `json:"applied,omitempty"`
 }
@@ -91,7 +94,7 @@ func (s State) Known() bool { return !s.At.Time.IsZero() }
 // AtZero reports whether it was this program that took the last replica away,
 // as --min=0 allows.
 func (s State) AtZero() bool {
-	return s.Applied && (s.Count == 0 || s.Moving != nil && *s.Moving == 0)
+	return s.Zeroed || s.Moving != nil && *s.Moving == 0
 }
 
 const (
@@ -162,6 +165,7 @@ func (s State) Settle(d Decision, now time.Time, count int, settings string, fai
 	next := s.clone()
 	next.Moving = nil
 	next.Count = count
+	next.Zeroed = d.To == 0 && count == 0
 	if count < d.From && d.To < d.From {
 		next.Lowered = append(next.Lowered, Lowering{Time: now, Replicas: d.From - count})
 	}

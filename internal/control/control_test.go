@@ -24,6 +24,7 @@ type bench struct {
 	count   int
 	stopped error
 	metric  string
+	down    bool // somebody takes all down during the next move
 
 	observeErr, setErr, saveErr, recordErr error
 	state                                  autoscale.State
@@ -63,6 +64,9 @@ func (b *bench) Set(_ context.Context, count int) (autoscale.Outcome, error) {
 	b.calls = append(b.calls, "set "+string(rune('0'+count)))
 	if b.setErr == nil {
 		b.count = count
+	}
+	if b.down {
+		b.count = 0
 	}
 	return autoscale.Outcome{Count: b.count, Failed: b.setErr != nil}, b.setErr
 }
@@ -271,5 +275,18 @@ func TestStepSignal(t *testing.T) {
 	b.metric, b.count = "requests_per_second", 3
 	if report, _ := b.step(); report.Decision.Reason != autoscale.SignalChanged {
 		t.Errorf("another metric did not: %s", report.Decision.Reason)
+	}
+}
+
+// A "down" in the middle of a raise leaves no replica, and that is not this
+// program's doing.
+func TestStepDownInTheMiddle(t *testing.T) {
+	b := newBench()
+	b.values = []float64{100}
+	b.down = true
+	b.step()
+	b.stopped = errors.New("no replica runs")
+	if _, err := b.step(); !errors.Is(err, b.stopped) {
+		t.Errorf("started what somebody else took down: %v", err)
 	}
 }
