@@ -371,6 +371,11 @@ func TestStrangeState(t *testing.T) {
 			}
 		})
 	}
+	t.Run("no journal", func(t *testing.T) { // loses no decision
+		p := p.with(t)
+		p.must(os.Mkdir(filepath.Join(p.dir, "tools/other.journal.ndjson"), 0o755))
+		p.forgets("FirstRun", load.url(), "--state-file=tools/other.json").want(0, "this decision is missing in the journal")
+	})
 	t.Run("newer version", func(t *testing.T) {
 		p := p.with(t)
 		newer := strings.Replace(good, `"version": 1`, `"version": 2`, 1)

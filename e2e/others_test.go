@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -154,4 +155,86 @@ func TestSameFolderName(t *testing.T) {
 	if after := p.containers("app"); len(after) != 1 || after[0] != before[0] {
 		t.Errorf("touched: %+v", after)
 	}
+}
+
+// TestChangedNetwork: a network whose definition changed since it was made
+// stops no replica; Compose by itself would stop them all to make it anew.
+func TestChangedNetwork(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up()
+	load := newPage(t, 100)
+	p.autoscale(load.url()).want(0, "1 -> 3 replicas")
+	before := p.containers("app")
+	p.write("compose.yaml", basic+"networks: {default: {labels: {team: x}}}\n")
+	load.set(180)
+	p.autoscale(load.url()).want(0, "3 -> 5 replicas")
+	after := p.containers("app")
+	if len(after) != 5 || fmt.Sprint(after[:3]) != fmt.Sprint(before) {
+		t.Errorf("replicas were stopped for the network:\n%v\nwere\n%v", after, before)
+	}
+	load.set(10)
+	p.autoscale(load.url()).want(0, "5 -> 1 replica")
+	if after = p.containers("app"); len(after) != 1 || after[0] != before[0] {
+		t.Errorf("the replica that stays was stopped: %v, was %v", after, before)
+	}
+	if others := p.containers("other"); len(others) != 1 || others[0].State != "running" {
+		t.Errorf("another service was touched: %v", others)
+	}
+}
+
+// TestPaused: Compose counts a paused replica, which carries nothing; it is
+// neither removed nor taken for a new one.
+func TestPaused(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up()
+	load := newPage(t, 100)
+	p.autoscale(load.url()).want(0, "1 -> 3 replicas")
+	p.docker("pause", p.name+"-app-2")
+	before := fmt.Sprint(p.containers("app"))
+	load.set(180)
+	p.autoscale(load.url()).want(1, p.name+"-app-2 is paused", "docker unpause")
+	load.set(10)
+	p.autoscale(load.url()).want(1, "is paused")
+	if after := fmt.Sprint(p.containers("app")); after != before {
+		t.Errorf("touched:\n%s\nwere\n%s", after, before)
+	}
+	p.docker("unpause", p.name+"-app-2")
+}
+
+// TestTwoFolders: a project started anew from another folder is still one
+// project, and all its replicas count.
+func TestTwoFolders(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up("--project-name", p.name)
+	q := &project{t: t, name: p.name, dir: t.TempDir() + "/release"}
+	for _, file := range []string{"compose.yaml", ".env", overrideFile} {
+		q.write(file, p.read(file))
+	}
+	q.docker("compose", "-p", p.name, "up", "-d", "--no-recreate", "--scale", "app=4", "app")
+	q.settle()
+	before := p.containers("app")
+	load := newPage(t, 180)
+	q.autoscale(load.url()).want(0, "4 -> 5 replicas")
+	if after := p.containers("app"); len(after) != 5 || fmt.Sprint(after[:4]) != fmt.Sprint(before) {
+		t.Errorf("replicas of the other folder were touched:\n%v\nwere\n%v", after, before)
+	}
+}
+
+// TestScaleBeside: a count that Compose would reject beside scale: is not
+// written by a run that moves nothing either.
+func TestScaleBeside(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "compose.yaml", strings.Replace(basic, "    stop_grace_period", "    scale: 2\n    stop_grace_period", 1), overrideFile, "# nothing yet\n")
+	p.up()
+	p.docker("compose", "up", "-d", "--scale", "app=3", "app")
+	p.settle()
+	load := newPage(t, 100)
+	p.autoscale(load.url()).want(1, "has scale: beside deploy.replicas")
+	if text := p.read(overrideFile); text != "# nothing yet\n" {
+		t.Errorf("written all the same:\n%s", text)
+	}
+	p.docker("compose", "config", "-q")
 }

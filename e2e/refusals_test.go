@@ -148,7 +148,7 @@ func TestRefusedSettings(t *testing.T) {
 	const refusing = `
 x-app: &app
   image: autoscale-e2e-app:1
-  healthcheck: {test: ["CMD", "/app", "-healthcheck"], interval: 500ms, timeout: 2s, retries: 3}
+  healthcheck: {test: ["CMD", "/app", "-healthcheck"], interval: 1s, timeout: 2s, retries: 3}
   stop_grace_period: 1s
 services:
   app: *app

@@ -16,6 +16,9 @@ import (
 type model struct {
 	unset    []string // variables that the files use and nothing sets
 	Name     string   `json:"name"`
+	Networks map[string]struct {
+		Name string `json:"name"`
+	} `json:"networks"`
 	Services map[string]struct {
 		ContainerName string `json:"container_name"`
 		NetworkMode   string `json:"network_mode"`
@@ -37,19 +40,21 @@ func withoutPins(files []string) []string {
 	return slices.DeleteFunc(files, func(f string) bool { return strings.HasPrefix(filepath.Base(f), pinPrefix) })
 }
 
-// temporary writes a Compose file that says something more of the service; the
-// returned function removes it.
-func (w *Workload) temporary(settings map[string]any) (path string, remove func(), err error) {
-	text, err := json.Marshal(map[string]any{"services": map[string]any{w.cfg.Service: settings}})
+// temporary writes a Compose file that says something more of the service, and
+// whatever more stands in further, YAML on the top level; the returned function
+// removes it.
+func (w *Workload) temporary(settings map[string]any, further string) (path string, remove func(), err error) {
+	of, err := json.Marshal(map[string]any{w.cfg.Service: settings})
 	if err != nil {
 		return "", nil, err
 	}
+	text := fmt.Sprintf("services: %s\n%s", of, further)
 	f, err := os.CreateTemp("", pinPrefix+"*.yaml")
 	if err != nil {
 		return "", nil, fmt.Errorf("compose: no temporary file can be made: %w", err)
 	}
 	remove = func() { os.Remove(f.Name()) }
-	_, err = f.Write(text)
+	_, err = f.WriteString(text)
 	if closed := f.Close(); err == nil {
 		err = closed
 	}
@@ -83,7 +88,7 @@ var unsetVariable = regexp.MustCompile(`The \\?"(\w+)\\?" variable is not set`)
 
 // resolve asks Compose what it makes of the project with count replicas.
 func (w *Workload) resolve(ctx context.Context, count int) (m model, err error) {
-	path, remove, err := w.temporary(map[string]any{"deploy": map[string]any{"replicas": count}})
+	path, remove, err := w.temporary(map[string]any{"deploy": map[string]any{"replicas": count}}, "")
 	if err != nil {
 		return m, err
 	}

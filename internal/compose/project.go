@@ -89,15 +89,17 @@ func (c container) display() string {
 // was named. Flags or environment that name another one than runs are refused:
 // with the wrong name Compose would start a second copy.
 func choose(cfg Config, all []container) (name string, err error) {
-	dirs, runs := map[string]string{}, map[string]bool{}
+	// A project's containers may stem from several folders, as where each release
+	// has one of its own; whichever they are, Compose takes them for one project.
+	dirs := map[string]string{}
+	var here []string
 	for _, c := range all {
 		p := c.Labels[labelProject]
-		dirs[p] = c.Labels[labelDir]
-		runs[p] = runs[p] || c.running()
-	}
-	var here []string
-	for p, dir := range dirs {
-		if samePath(dir, cfg.Dir) && (runs[p] || p == cfg.ProjectName) {
+		inside := samePath(c.Labels[labelDir], cfg.Dir)
+		if dirs[p] == "" || inside {
+			dirs[p] = c.Labels[labelDir]
+		}
+		if inside && (c.running() || p == cfg.ProjectName) && !slices.Contains(here, p) {
 			here = append(here, p)
 		}
 	}

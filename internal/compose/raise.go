@@ -24,9 +24,10 @@ const (
 func (m *move) raise(ctx context.Context, count int) error {
 	w := m.w
 	before := map[string]bool{}
-	for _, r := range w.seen.replicas {
-		before[r.listed.ID] = true
+	for _, c := range w.seen.all {
+		before[c.ID] = true
 	}
+	stay := w.seen.replicas
 	if err := m.clearLeftovers(ctx); err != nil {
 		return errors.Join(err, m.settled(ctx))
 	}
@@ -34,6 +35,12 @@ func (m *move) raise(ctx context.Context, count int) error {
 	started := time.Now()
 	upErr := m.compose(ctx, count)
 	failed, err := m.await(ctx, before)
+	if late, listErr := m.newcomers(ctx, before); upErr != nil && listErr == nil {
+		// The engine may still have been making what a failing Compose asked for.
+		var lateErr error
+		failed, lateErr = m.unstarted(ctx, late, failed)
+		err = errors.Join(err, lateErr)
+	}
 	err = errors.Join(declared, err)
 	if upErr != nil && ctx.Err() == nil {
 		m.out.Failed = true
@@ -44,7 +51,7 @@ func (m *move) raise(ctx context.Context, count int) error {
 		err = errors.Join(err, f.err())
 	}
 	took := time.Since(started).Round(time.Second)
-	err = errors.Join(err, m.removeFailed(ctx, failed), m.settled(ctx))
+	err = errors.Join(err, m.removeFailed(ctx, failed), m.settled(ctx), m.lost(stay))
 	switch {
 	case ctx.Err() != nil:
 		return errors.Join(err, fmt.Errorf("compose: interrupted (%w) while raising service %q to %d; %d run now", context.Cause(ctx), w.cfg.Service, count, m.out.Count))
@@ -138,7 +145,8 @@ func (m *move) unstarted(ctx context.Context, pending []container, failed []fall
 		if err != nil {
 			return failed, err
 		}
-		if d.State.Status == "created" {
+		known := slices.ContainsFunc(failed, func(f fallen) bool { return f.id == c.ID })
+		if d.State.Status == "created" && !known {
 			failed = append(failed, fallen{id: c.ID, name: c.display(), reason: "was not started"})
 		}
 	}

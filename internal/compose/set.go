@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/five-keys/autoscale"
@@ -20,10 +21,10 @@ func (w *Workload) Set(ctx context.Context, count int) (autoscale.Outcome, error
 	if w.engine == nil {
 		return autoscale.Outcome{Count: count}, w.declare(count)
 	}
-	if count == now {
-		return autoscale.Outcome{Count: now}, w.declare(count)
-	}
 	m := &move{w: w, from: now, to: count, out: autoscale.Outcome{Count: now}}
+	if count == now {
+		return m.out, m.declareChecked(ctx, count)
+	}
 	if err := m.prepare(ctx, count); err != nil {
 		return m.out, err
 	}
@@ -50,6 +51,7 @@ type move struct {
 	from, to int // replicas
 	out      autoscale.Outcome
 	pin      string // the image that new replicas are pinned to
+	networks string // the networks to be left alone, as YAML; empty where none needs it
 	// fileFailed tells that the override file could not be written, which is
 	// said once.
 	fileFailed bool
@@ -94,6 +96,9 @@ func (m *move) prepare(ctx context.Context, count int) (err error) {
 			return err
 		}
 	}
+	if len(w.seen.paused) > 0 {
+		return fmt.Errorf("compose: %s is paused: Compose counts it, though it carries nothing, and every count would come out wrong; bring it back with docker unpause, or remove it", names(w.seen.paused))
+	}
 	model, err := w.resolve(ctx, count)
 	if err != nil {
 		return err
@@ -104,9 +109,17 @@ func (m *move) prepare(ctx context.Context, count int) (err error) {
 	if w.project.name == "" {
 		w.project.name = model.Name
 	}
-	if count < len(w.seen.replicas) {
-		return nil
+	if count > len(w.seen.replicas) {
+		if err := m.prepareRaise(ctx, model); err != nil {
+			return err
+		}
 	}
+	return m.rehearse(ctx, model, count)
+}
+
+// prepareRaise looks at what new replicas will be made of.
+func (m *move) prepareRaise(ctx context.Context, model model) (err error) {
+	w := m.w
 	switch skew, err := w.skew(ctx, model); {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -137,19 +150,47 @@ func (m *move) up(count int, files ...string) []string {
 
 // compose runs the Compose command for count replicas.
 func (m *move) compose(ctx context.Context, count int) error {
-	var files []string
-	if m.pin != "" {
-		path, remove, err := m.w.temporary(map[string]any{"image": m.pin})
-		if err != nil {
-			return err
-		}
-		defer remove()
-		files = append(files, path)
+	files, remove, err := m.pins()
+	if err != nil {
+		return err
 	}
+	defer remove()
 	args := m.up(count, files...)
 	m.say(args)
-	_, err := run(ctx, m.w.project.dir, args)
+	_, err = run(ctx, m.w.project.dir, args)
 	return err
+}
+
+// pins writes the temporary file that keeps image and networks as they are,
+// where one is needed.
+func (m *move) pins() (files []string, remove func(), err error) {
+	if m.pin == "" && m.networks == "" {
+		return nil, func() {}, nil
+	}
+	settings := map[string]any{}
+	if m.pin != "" {
+		settings["image"] = m.pin
+	}
+	path, remove, err := m.w.temporary(settings, m.networks)
+	return []string{path}, remove, err
+}
+
+// declareChecked makes the file say count where nothing is to be moved. Where
+// that changes the file, Compose is asked first what it makes of it.
+func (m *move) declareChecked(ctx context.Context, count int) error {
+	_, text, err := m.w.edited(count)
+	if err != nil || text == nil {
+		return err
+	}
+	if m.w.compose == nil {
+		if m.w.compose, err = findCompose(ctx, m.w.engine.docker); err != nil {
+			return err
+		}
+	}
+	if _, err := m.w.resolve(ctx, count); err != nil {
+		return err
+	}
+	return m.declare(count)
 }
 
 // docker runs one docker command on some containers.
@@ -206,6 +247,21 @@ func (m *move) settled(ctx context.Context) error {
 	return m.declare(m.out.Count)
 }
 
+// lost is an error where a replica that was to stay does not run as it did.
+func (m *move) lost(stay []replica) error {
+	var gone []string
+	for _, was := range stay {
+		same := func(r replica) bool { return r.ID == was.ID && r.Started.Equal(was.Started) }
+		if !slices.ContainsFunc(m.w.seen.replicas, same) {
+			gone = append(gone, was.Name)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return fmt.Errorf("compose: %s ran before the move and was stopped or restarted meanwhile; see docker events and the service's own log", strings.Join(gone, ", "))
+}
+
 // lower takes replicas away: unhealthy ones first, then those with the highest
 // numbers. All that stay must be healthy, or it waits.
 func (m *move) lower(ctx context.Context, count int) error {
@@ -220,41 +276,42 @@ func (m *move) lower(ctx context.Context, count int) error {
 		return fmt.Errorf("%w; nothing was lowered", err)
 	}
 	err := m.remove(ctx, leave, count)
-	return errors.Join(err, m.settled(ctx))
+	return errors.Join(err, m.settled(ctx), m.lost(stay))
 }
 
-// remove takes the replicas in leave away, each with its own grace period.
-// Compose takes the rest where it is known to choose the same ones, since only
-// it runs a service's pre_stop hooks.
+// remove takes the replicas in leave away, each with its own grace period: by
+// Compose where it is known to choose the same ones, since only it runs a
+// service's pre_stop hooks, else by ID.
 func (m *move) remove(ctx context.Context, leave []replica, count int) error {
 	if err := m.clearLeftovers(ctx); err != nil {
 		return err
 	}
-	byCompose := m.w.compose.takesHighest()
-	var ids []string
 	for _, r := range leave {
 		if !r.healthy() {
 			m.note("%s goes first: it is %s", r.Name, r.condition())
 		}
-		if !r.healthy() || !byCompose {
-			ids = append(ids, r.ID)
-		}
 	}
-	if len(ids) > 0 {
-		if _, err := m.docker(ctx, append([]string{"stop"}, ids...)...); err != nil {
-			return err
+	if m.byCompose(leave) {
+		if err := m.compose(ctx, count); err != nil {
+			return fmt.Errorf("compose: lowering service %q to %d failed: %w", m.w.cfg.Service, count, err)
 		}
-		if _, err := m.docker(ctx, append([]string{"rm"}, ids...)...); err != nil {
-			return err
-		}
-	}
-	if len(ids) == len(leave) {
 		return nil
 	}
-	if err := m.compose(ctx, count); err != nil {
-		return fmt.Errorf("compose: lowering service %q to %d failed: %w", m.w.cfg.Service, count, err)
+	ids := make([]string, len(leave))
+	for i, r := range leave {
+		ids[i] = r.ID
 	}
-	return nil
+	if _, err := m.docker(ctx, append([]string{"stop"}, ids...)...); err != nil {
+		return err
+	}
+	_, err := m.docker(ctx, append([]string{"rm"}, ids...)...)
+	return err
+}
+
+// byCompose reports whether Compose, left to itself, takes just these replicas.
+func (m *move) byCompose(leave []replica) bool {
+	sick := slices.ContainsFunc(leave, func(r replica) bool { return !r.healthy() })
+	return !sick && m.w.compose.takesHighest()
 }
 
 // victims divides the replicas into those that leave and the count that stay.

@@ -82,6 +82,7 @@ type Workload struct {
 // view is what the last Observe saw.
 type view struct {
 	replicas  []replica
+	all       []container // of whatever state
 	leftovers []container
 	paused    []container
 }
@@ -226,7 +227,7 @@ func (w *Workload) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.seen = view{}
+	w.seen = view{all: ours}
 	for _, c := range ours {
 		if c.leftover() {
 			w.seen.leftovers = append(w.seen.leftovers, c)
