@@ -261,6 +261,7 @@ func TestFormats(t *testing.T) {
 	p := newProject(t)
 	p.up()
 	load := newPage(t, 200) // wants 5, as the cases do
+	rejected := 0
 	for _, name := range []string{
 		"emoji-file", "crlf", "bom", "bom-one-line", "number-double-quoted", "number-single-quoted", "number-anchor",
 		"number-next-line-comment", "null-empty-no-newline", "missing-comment-only-crlf", "missing-app-flow", "missing-deploy-flow",
@@ -274,6 +275,14 @@ func TestFormats(t *testing.T) {
 			out, err := os.ReadFile(filepath.Join(folder, "out.yml"))
 			p.must(err)
 			p.write(overrideFile, string(in))
+			check := exec.Command("docker", "compose", "config", "-q")
+			check.Dir = p.dir
+			if said, err := check.CombinedOutput(); err != nil { // an old Compose is stricter
+				t.Logf("Compose rejects it: %s", said)
+				rejected++
+				p.refuses(nil, []string{load.url()}, "Docker Compose rejects the project")
+				return
+			}
 			p.autoscale(load.url()).want(0)
 			if got := p.read(overrideFile); got != string(out) {
 				t.Fatalf("got\n%q\nwant\n%q", got, out)
@@ -286,6 +295,9 @@ func TestFormats(t *testing.T) {
 				t.Errorf("Compose reads %+v (%v)", model, err)
 			}
 		})
+	}
+	if rejected > 3 {
+		t.Errorf("Compose rejects %d of the files", rejected)
 	}
 	p.wantRunning("app-1 app-2 app-3 app-4 app-5")
 }

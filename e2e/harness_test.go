@@ -80,7 +80,7 @@ const basic = `services:
   app:
     image: autoscale-e2e-app:1
     environment: {LEVERS: "1"}
-    healthcheck: {test: ["CMD", "/app", "-healthcheck"], interval: 1s, timeout: 2s, retries: 3}
+    healthcheck: {test: ["CMD", "/app", "-healthcheck"], interval: 1s, timeout: 20s, retries: 3}
     stop_grace_period: 2s
   other:
     image: autoscale-e2e-app:1

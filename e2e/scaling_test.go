@@ -34,8 +34,8 @@ func TestScale(t *testing.T) {
 			load := newPage(t, 180)
 
 			first := p.autoscale(load.url()).want(0, "1 -> 5 replicas: 180 rps", "Next: ", "--scale app=5 app")
-			if lines := strings.Count(first.out, "\n"); lines != 1 {
-				t.Errorf("a raise says more than its decision:\n%s", first.out)
+			if lines := strings.Split(first.out, "\n"); len(lines) != 3 || !strings.Contains(lines[1], "note: 5 replicas run") {
+				t.Errorf("a raise says more than its decision and its end:\n%s", first.out)
 			}
 			p.wantRunning("app-1 app-2 app-3 app-4 app-5")
 			p.wantDeclared(5)
