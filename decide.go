@@ -64,15 +64,14 @@ const (
 	KeptByHand          Reason = "KeptByHand"
 
 	// Limits, bounds and guards.
-	RaisedOnDoubt    Reason = "RaisedOnDoubt"
-	ScaleUpLimit     Reason = "ScaleUpLimit"
-	ScaleDownLimit   Reason = "ScaleDownLimit"
-	TooFewReplicas   Reason = "TooFewReplicas"
-	TooManyReplicas  Reason = "TooManyReplicas"
-	FailedScaleUp    Reason = "BackoffAfterFailedStart"
-	RaiseOnlyMode    Reason = "RaiseOnlyMode"
-	ObserveMode      Reason = "ObserveMode"
-	ChangedBySomeone Reason = "ChangedBySomebodyElse"
+	RaisedOnDoubt   Reason = "RaisedOnDoubt"
+	ScaleUpLimit    Reason = "ScaleUpLimit"
+	ScaleDownLimit  Reason = "ScaleDownLimit"
+	TooFewReplicas  Reason = "TooFewReplicas"
+	TooManyReplicas Reason = "TooManyReplicas"
+	FailedScaleUp   Reason = "BackoffAfterFailedStart"
+	RaiseOnlyMode   Reason = "RaiseOnlyMode"
+	ObserveMode     Reason = "ObserveMode"
 )
 
 // Step is one change of mind on the way to the number, or one rule that was
@@ -184,7 +183,7 @@ func (r *run) forget(fresh Reason, s State) {
 	case FirstRun, SignalChanged, Rebooted, ClockMoved:
 		r.next.Processes = nil
 	}
-	if fresh == ClockMoved {
+	if fresh == ClockMoved || r.now.Before(s.At.Time) {
 		// Instants from before the move cannot be compared with those after it.
 		r.next.Lowered, r.next.Kept = nil, time.Time{}
 		if s.Failure != nil {

@@ -29,7 +29,7 @@ type load struct {
 // judge adds the samples of one run up and says how far the sum may be
 // trusted. processes is what the runs before remember of them.
 func judge(p Policy, o Observation, processes map[string]Process) load {
-	all := rates(o.Reading.Kind, o.Reading.Samples, processes)
+	all := rates(o.Reading.Kind, dated(o), processes)
 	if len(all) == 0 {
 		return load{verdict: Unreachable, detail: "nothing could be read"}
 	}
@@ -44,6 +44,18 @@ func judge(p Policy, o Observation, processes map[string]Process) load {
 	l.atMost = sum(all)
 	l.verdict, l.detail = combine(all)
 	return l
+}
+
+// dated are the samples, with the engine's word for when a process started where
+// its page does not say.
+func dated(o Observation) []Sample {
+	samples := slices.Clone(o.Reading.Samples)
+	for i, s := range samples {
+		if began, known := started(o.Replicas, s.Process); known && s.Started.IsZero() {
+			samples[i].Started = began
+		}
+	}
+	return samples
 }
 
 // sum is the higher of the two sums: the rates since the last run, and those
@@ -103,8 +115,8 @@ func judgeUnread(p Policy, o Observation, all []rate, processes map[string]Proce
 		}
 		stands := max(p.Target, highest)
 		all[i].long, all[i].short, all[i].verdict = stands, stands, OK
-		warnings = append(warnings, fmt.Sprintf("replica %s has not been read for %s (%s: %s); taken to carry %s", r.name,
-			o.At.Time.Sub(since).Round(time.Minute), r.verdict, r.detail, rps(stands)))
+		warnings = append(warnings, fmt.Sprintf("replica %s has not been read for %s (%s); taken to carry %s", r.name,
+			short(o.At.Time.Sub(since).Round(time.Minute)), strings.TrimSuffix(string(r.verdict)+": "+r.detail, ": "), rps(stands)))
 	}
 	return warnings
 }

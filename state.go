@@ -135,7 +135,7 @@ func (s *State) prune(now time.Time, cooldown time.Duration) {
 		s.History = merge(s.History)
 	}
 	s.Lowered = slices.DeleteFunc(s.Lowered, func(l Lowering) bool {
-		return l.Time.Before(now.Add(-keepLowered))
+		return l.Time.Before(now.Add(-max(keepLowered, cooldown)))
 	})
 }
 

@@ -25,7 +25,8 @@ type document struct {
 	DryRun   bool   `json:"dry_run"`
 	// Status is the exit status.
 	Status int `json:"status"`
-	// Reason is the decision's, or "Failed" where none was made.
+	// Reason is the decision's, "Started" where --start acted, or "Failed" where no
+	// decision was made.
 	Reason string `json:"reason"`
 	// Decision is absent where the run ended before one was made.
 	Decision *autoscale.Decision `json:"decision,omitempty"`
@@ -68,6 +69,9 @@ func (c *scaleCommand) printJSON(out io.Writer, r result) error {
 				d.Reading.Samples[i].Value = 0
 			}
 		}
+	}
+	if r.started {
+		d.Reason = "Started"
 	}
 	if r.err != nil {
 		d.Error = r.err.Error()

@@ -34,6 +34,8 @@ type result struct {
 	report control.Report
 	// decided tells that report.Decision holds one.
 	decided bool
+	// started tells that --start did, or would do, what it is for.
+	started bool
 	err     error
 }
 
@@ -81,28 +83,31 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 		Policy: c.policy(), Source: source, Workload: w, Memory: memory, Signal: source.Identity(), Again: readAgain,
 		Decided: func(d autoscale.Decision) { c.printDecision(s, d) },
 	}
-	r.report, r.err = controller.Step(ctx, now)
-	if ctx.Err() != nil && r.report.Outcome == nil {
-		r.err = fmt.Errorf("interrupted (%w) before anything was moved", context.Cause(ctx))
+	lost := c.dockerLost(file, w)
+	if lost != nil && controller.Policy.Mode == autoscale.Auto {
+		controller.Policy.Mode = autoscale.RaiseOnly // the engine may run more than the file says
 	}
+	r.report, r.err = controller.Step(ctx, now)
+	if ctx.Err() != nil && r.report.Outcome == nil && errors.Is(r.err, context.Cause(ctx)) {
+		r.err = fmt.Errorf("interrupted before anything was moved: %w", r.err)
+	}
+	r.err = errors.Join(r.err, lost)
 	r.decided = !r.report.Decision.At.IsZero()
 	r.report.Warnings = append(r.report.Warnings, memory.warnings...)
 	r.report.Warnings = append(r.report.Warnings, unreachableHint(r.report.Reading)...)
-	if !w.Moves() && c.Apply == compose.ApplyAuto {
-		r.err = errors.Join(r.err, dockerLost(file, w.Dir(), c.Service))
-	}
-	if c.Start && errors.Is(r.err, compose.ErrNotRunning) {
-		r.start(ctx, w, max(int(c.Min), 1))
+	if c.Start && c.Mode != autoscale.Observe && errors.Is(r.err, compose.ErrNotRunning) {
+		r.start(ctx, w, max(int(c.Min), 1), c.DryRun)
 	}
 	return r
 }
 
 // start is what --start does where nothing runs.
-func (r *result) start(ctx context.Context, w *compose.Workload, count int) {
+func (r *result) start(ctx context.Context, w *compose.Workload, count int, dry bool) {
 	outcome, err := w.StartMin(ctx, count)
 	r.report.Outcome, r.err = &outcome, err
-	if err == nil {
-		r.report.Warnings = append(r.report.Warnings, fmt.Sprintf("no replica ran; started %d as --start asks", outcome.Count))
+	r.started = err == nil
+	if r.started && !dry {
+		outcome.Notes = append(outcome.Notes, fmt.Sprintf("no replica ran; started %d as --start asks", outcome.Count))
 	}
 }
 
@@ -191,13 +196,16 @@ func unreachableHint(reading autoscale.Reading) []string {
 
 // dockerLost is the error of a run that finds no docker where an earlier one
 // did: a cron job's PATH, usually.
-func dockerLost(file *store.File, dir, service string) error {
-	applied, err := file.Applied(dir, service)
+func (c *scaleCommand) dockerLost(file *store.File, w *compose.Workload) error {
+	if w.Moves() || c.Apply != compose.ApplyAuto {
+		return nil
+	}
+	applied, err := file.Applied(w.Dir(), c.Service)
 	if err != nil || !applied {
 		return err
 	}
 	return fmt.Errorf("compose: an earlier run reached service %q through docker, but now %w on the PATH (%s); set PATH in the crontab or the unit, or name the binary with --docker",
-		service, compose.ErrNoDocker, os.Getenv("PATH"))
+		c.Service, compose.ErrNoDocker, os.Getenv("PATH"))
 }
 
 // memory is a workload's entry in the state file, and the journal beside it. In
@@ -243,8 +251,10 @@ func outcome(r control.Report) store.Outcome {
 		o.Result = "failed"
 	case o.Count != r.Decision.From:
 		o.Result = "scaled"
-	case r.Decision.Want != r.Decision.To:
+	case r.Decision.Reason == autoscale.ObserveMode:
 		o.Result = "observed"
+	case r.Decision.Want != r.Decision.To:
+		o.Result = "held"
 	}
 	return o
 }

@@ -3,6 +3,7 @@ package compose
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,29 +41,37 @@ func withoutPins(files []string) []string {
 	return slices.DeleteFunc(files, func(f string) bool { return strings.HasPrefix(filepath.Base(f), pinPrefix) })
 }
 
-// temporary writes a Compose file that says something more of the service, and
-// whatever more stands in further, YAML on the top level; the returned function
-// removes it.
-func (w *Workload) temporary(settings map[string]any, further string) (path string, remove func(), err error) {
+// saying is a Compose file that says something more of the service, and
+// whatever more stands in further, YAML on the top level.
+func (w *Workload) saying(settings map[string]any, further string) (string, error) {
 	of, err := json.Marshal(map[string]any{w.cfg.Service: settings})
-	if err != nil {
-		return "", nil, err
+	return fmt.Sprintf("services: %s\n%s", of, further), err
+}
+
+// temporary writes a Compose file, into memory where the disk is full; the
+// returned function removes it.
+func temporary(text string) (path string, remove func(), err error) {
+	var errs []error
+	for _, dir := range []string{os.TempDir(), "/dev/shm"} {
+		path, err := writeTemporary(dir, text)
+		if err == nil {
+			return path, func() { os.Remove(path) }, nil
+		}
+		errs = append(errs, err)
 	}
-	text := fmt.Sprintf("services: %s\n%s", of, further)
-	f, err := os.CreateTemp("", pinPrefix+"*.yaml")
+	return "", nil, fmt.Errorf("compose: no temporary file can be written: %w", errors.Join(errs...))
+}
+
+func writeTemporary(dir, text string) (string, error) {
+	f, err := os.CreateTemp(dir, pinPrefix+"*.yaml")
 	if err != nil {
-		return "", nil, fmt.Errorf("compose: no temporary file can be made: %w", err)
+		return "", err
 	}
-	remove = func() { os.Remove(f.Name()) }
 	_, err = f.WriteString(text)
-	if closed := f.Close(); err == nil {
-		err = closed
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(f.Name())
 	}
-	if err != nil {
-		remove()
-		return "", nil, fmt.Errorf("compose: temporary file %s cannot be written: %w", f.Name(), err)
-	}
-	return f.Name(), remove, nil
+	return f.Name(), err
 }
 
 // projectArgs are the project's arguments.
@@ -88,13 +97,13 @@ var unsetVariable = regexp.MustCompile(`The \\?"(\w+)\\?" variable is not set`)
 
 // resolve asks Compose what it makes of the project with count replicas.
 func (w *Workload) resolve(ctx context.Context, count int) (m model, err error) {
-	path, remove, err := w.temporary(map[string]any{"deploy": map[string]any{"replicas": count}}, "")
+	text, err := w.saying(map[string]any{"deploy": map[string]any{"replicas": count}}, "")
 	if err != nil {
 		return m, err
 	}
-	defer remove()
-	args := slices.Concat(w.compose.words, w.projectArgs(), []string{"-f", path, "config", "--format", "json"})
-	out, said, err := runTold(ctx, w.project.dir, args)
+	// Through its standard input: a full disk must not stop a raise.
+	args := slices.Concat(w.compose.words, w.projectArgs(), []string{"-f", "-", "config", "--format", "json"})
+	out, said, err := runTold(ctx, w.project.dir, text, args)
 	switch {
 	case ctx.Err() != nil:
 		return m, context.Cause(ctx)

@@ -72,6 +72,11 @@ func (c *composeCommand) takesHighest() bool {
 	return major >= 5
 }
 
+// commandTime is how long a command may take: a Compose that waits for an
+// engine which hangs must not hold the locks for ever, but replicas may have
+// long grace periods.
+const commandTime = 15 * time.Minute
+
 // graceTime is how long an interrupted command has to end in order.
 const graceTime = 15 * time.Second
 
@@ -80,27 +85,32 @@ const graceTime = 15 * time.Second
 // half-made containers. The command's exit status alone decides; what it says
 // on its standard error becomes part of the error.
 func run(ctx context.Context, dir string, words []string) (string, error) {
-	out, _, err := runTold(ctx, dir, words)
+	out, _, err := runTold(ctx, dir, "", words)
 	return out, err
 }
 
-// runTold is run that also returns what a command which did succeed said on its
-// standard error.
-func runTold(ctx context.Context, dir string, words []string) (out, said string, err error) {
+// runTold is run that gives the command an input, and also returns what it said
+// on its standard error.
+func runTold(ctx context.Context, dir, input string, words []string) (out, said string, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, commandTime, fmt.Errorf("it did not end within %s", commandTime))
+	defer cancel()
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Dir = dir
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = graceTime
 	// A terminal's Ctrl-C would reach the child as well, twice in effect.
 	ownGroup(cmd)
+	if input != "" {
+		cmd.Stdin = strings.NewReader(input)
+	}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err = cmd.Run()
 	if ctx.Err() != nil {
-		return "", "", fmt.Errorf("%s: %w", words[len(words)-1], context.Cause(ctx))
+		return "", "", fmt.Errorf("%s was interrupted: %w", words[0], context.Cause(ctx))
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return "", "", fmt.Errorf("%s: %s", exit, lastLines(stderr.String(), 5))
+		return "", stderr.String(), fmt.Errorf("%s: %s", exit, lastLines(stderr.String(), 5))
 	}
 	return stdout.String(), stderr.String(), err
 }
@@ -133,7 +143,10 @@ func words(args []string) string {
 // runBoth runs a command and returns what it wrote to either output: a
 // container's log comes on both.
 func runBoth(ctx context.Context, words []string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.WaitDelay = time.Second
 	ownGroup(cmd)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -164,24 +164,25 @@ func TestJudgeNewReplica(t *testing.T) {
 	}
 	now, old := time.Now(), time.Now().Add(-time.Minute)
 	for name, c := range map[string]struct {
-		d    details
-		over bool
-		want progress
+		d       details
+		watched time.Duration
+		want    progress
 	}{
-		"young without a check":      {look("running", 0, "", now), false, coming},
-		"ten seconds without one":    {look("running", 0, "", old), false, up},
-		"restarted once":             {look("running", 1, "", old), false, down},
-		"restarting":                 {look("restarting", 0, "starting", old), false, down},
-		"exited":                     {look("exited", 0, "", old), false, down},
-		"never started":              {look("created", 0, "", time.Time{}), false, down},
-		"dead":                       {look("dead", 0, "", old), false, down},
-		"healthy":                    {look("running", 0, "healthy", now), false, up},
-		"unhealthy":                  {look("running", 0, "unhealthy", old), false, down},
-		"starting":                   {look("running", 0, "starting", old), false, coming},
-		"starting when time is over": {look("running", 0, "starting", old), true, late},
-		"healthy after a restart":    {look("running", 2, "healthy", now), false, down},
+		"young without a check":      {look("running", 0, "", now), time.Hour / 100, coming},
+		"ten seconds without one":    {look("running", 0, "", old), 11 * time.Second, up},
+		"seen too shortly":           {look("running", 0, "", old), 9 * time.Second, coming},
+		"restarted once":             {look("running", 1, "", old), time.Second, down},
+		"restarting":                 {look("restarting", 0, "starting", old), time.Second, down},
+		"exited":                     {look("exited", 0, "", old), time.Second, down},
+		"never started":              {look("created", 0, "", time.Time{}), time.Second, down},
+		"dead":                       {look("dead", 0, "", old), time.Second, down},
+		"healthy":                    {look("running", 0, "healthy", now), time.Second, up},
+		"unhealthy":                  {look("running", 0, "unhealthy", old), time.Second, down},
+		"starting":                   {look("running", 0, "starting", old), time.Second, coming},
+		"starting when time is over": {look("running", 0, "starting", old), time.Hour, late},
+		"healthy after a restart":    {look("running", 2, "healthy", now), time.Second, down},
 	} {
-		if got, reason := judge(c.d, c.over); got != c.want {
+		if got, reason := judge(c.d, c.watched, time.Minute); got != c.want {
 			t.Errorf("%s: %v (%s), want %v", name, got, reason, c.want)
 		}
 	}

@@ -57,6 +57,7 @@ func (e *engine) dial(context.Context, string, string) (net.Conn, error) {
 	}
 	c := &stdioConn{in: fromChild, out: toChild, cmd: exec.Command(e.docker, "system", "dial-stdio")}
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = input, output, &c.stderr
+	c.cmd.WaitDelay = time.Second
 	ownGroup(c.cmd)
 	err = c.cmd.Start()
 	err = errors.Join(err, input.Close(), output.Close())
@@ -211,10 +212,14 @@ type details struct {
 	}
 }
 
-// containers lists every container of a Compose service, whatever its state
-// and project, but not the one-off ones of "docker compose run".
+// containers lists every container of a Compose service, or of all services
+// where none is named, whatever its state and project, but not the one-off ones of "docker compose run".
 func (e *engine) containers(ctx context.Context, service string) ([]container, error) {
-	filters, err := json.Marshal(map[string][]string{"label": {labelService + "=" + service, labelOneOff + "=False"}})
+	labels := []string{labelProject, labelOneOff + "=False"}
+	if service != "" {
+		labels = append(labels, labelService+"="+service)
+	}
+	filters, err := json.Marshal(map[string][]string{"label": labels})
 	if err != nil {
 		return nil, err
 	}

@@ -323,12 +323,31 @@ func (w *Workload) find(ctx context.Context) ([]container, error) {
 		}
 	}
 	w.elsewhere = others
-	if len(ours) > 0 {
-		w.project, err = fromLabels(cfg, name, ours)
-	} else {
+	of := ours
+	if len(of) == 0 {
+		if of, err = w.rest(ctx, name, derived); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case len(of) > 0:
+		w.project, err = fromLabels(cfg, name, of)
+	case w.project.name == "" || w.project.name != name:
 		w.project, err = fromFolder(cfg)
 	}
 	return ours, err
+}
+
+// rest are the containers of the project's other services: where the service
+// itself has none, they still say how the project was started.
+func (w *Workload) rest(ctx context.Context, name string, derived bool) (of []container, err error) {
+	all, err := w.engine.containers(ctx, "")
+	for _, c := range all {
+		if c.Labels[labelProject] == name && (!derived || samePath(c.Labels[labelDir], w.cfg.Dir)) {
+			of = append(of, c)
+		}
+	}
+	return of, err
 }
 
 // nameOfFolder is what Compose calls the project in the folder, where nothing

@@ -43,11 +43,11 @@ func (m *move) raise(ctx context.Context, count int) error {
 	}
 	err = errors.Join(declared, err)
 	if upErr != nil && ctx.Err() == nil {
-		m.out.Failed = true
+		m.out.Failed = !errors.Is(err, ErrEngine)
 		err = errors.Join(err, fmt.Errorf("compose: raising service %q to %d failed: %w", w.cfg.Service, count, upErr))
 	}
 	for _, f := range failed {
-		m.out.Failed = true
+		m.out.Failed = m.out.Failed || ctx.Err() == nil && !errors.Is(err, ErrEngine)
 		err = errors.Join(err, f.err())
 	}
 	took := time.Since(started).Round(time.Second)
@@ -56,7 +56,7 @@ func (m *move) raise(ctx context.Context, count int) error {
 	case ctx.Err() != nil:
 		return errors.Join(err, fmt.Errorf("compose: interrupted (%w) while raising service %q to %d; %d run now", context.Cause(ctx), w.cfg.Service, count, m.out.Count))
 	case err == nil && m.out.Count == count:
-		m.note("%d replicas run; the new ones took %s to start", count, took)
+		m.note("%s; the new ones took %s to start", plural(count), took)
 	}
 	return err
 }
@@ -108,7 +108,7 @@ func (m *move) await(ctx context.Context, before map[string]bool) ([]fallen, err
 			if err != nil {
 				return failed, err
 			}
-			switch state, reason := judge(d, time.Since(started) > w.wait(d)); state {
+			switch state, reason := judge(d, time.Since(started), w.wait(d)); state {
 			case down:
 				failed = append(failed, fallen{c.ID, c.display(), reason, m.lastWords(ctx, c.ID, d)})
 			case late:
@@ -172,9 +172,10 @@ const (
 )
 
 // judge tells from one look at a new replica how far it is, and why it failed.
-// timeOver tells that its waiting time has passed.
-func judge(d details, timeOver bool) (progress, string) {
+// watched is for how long it has been watched, wait for how long it may be.
+func judge(d details, watched, wait time.Duration) (progress, string) {
 	s := d.State
+	timeOver := watched > wait
 	switch {
 	case s.Status == "exited" || s.Status == "dead":
 		return down, fmt.Sprintf("exited with status %d", s.ExitCode)
@@ -187,7 +188,7 @@ func judge(d details, timeOver bool) (progress, string) {
 	case s.Health == nil:
 		// Ten seconds of running: the engine's and this machine's clock may differ,
 		// so both must have passed since the start as this program saw it.
-		if timeOver || time.Since(s.StartedAt) >= steadyTime {
+		if timeOver || min(watched, time.Since(s.StartedAt)) >= steadyTime {
 			return up, ""
 		}
 		return coming, ""
@@ -247,4 +248,12 @@ func (w *Workload) StartMin(ctx context.Context, count int) (autoscale.Outcome, 
 	}
 	defer unlock()
 	return m.out, m.raise(ctx, count)
+}
+
+// plural says how many replicas run.
+func plural(count int) string {
+	if count == 1 {
+		return "1 replica runs"
+	}
+	return fmt.Sprintf("%d replicas run", count)
 }

@@ -54,14 +54,14 @@ func (m *move) wouldEnd(ctx context.Context, count int, leave []replica) ([]stri
 	args := m.up(count, files...)
 	at := len(m.w.compose.words)
 	args = slices.Insert(args, at, "--dry-run")
-	_, said, err := runTold(ctx, m.w.project.dir, args)
+	_, said, err := runTold(ctx, m.w.project.dir, "", args)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if err != nil {
-		// What fails in a rehearsal, a missing image say, is better met by the move
-		// itself, whose failure is followed by a longer wait each time.
-		return nil, nil
+	if err != nil && !strings.Contains(said, "Container ") {
+		// A rehearsal that fails before it tells anything protects nobody: as if
+		// the networks were to go.
+		return []string{"whatever it does not tell in a rehearsal (" + err.Error() + ")"}, nil
 	}
 	expected := map[string]bool{}
 	for _, r := range leave {

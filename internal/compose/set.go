@@ -29,7 +29,7 @@ func (w *Workload) Set(ctx context.Context, count int) (autoscale.Outcome, error
 		return m.out, err
 	}
 	if w.cfg.DryRun {
-		m.say(m.up(count))
+		m.plan(count)
 		return m.out, nil
 	}
 	unlock, err := w.cfg.Serialize(ctx, w.project.name)
@@ -37,12 +37,38 @@ func (w *Workload) Set(ctx context.Context, count int) (autoscale.Outcome, error
 		return m.out, err
 	}
 	defer unlock()
+	if err := m.unchanged(ctx); err != nil {
+		return m.out, err
+	}
 	if count < now {
 		err = m.lower(ctx, count)
 	} else {
 		err = m.raise(ctx, count)
 	}
 	return m.out, err
+}
+
+// plan says what a real run would do.
+func (m *move) plan(count int) {
+	leave, stay := victims(m.w.seen.replicas, min(count, len(m.w.seen.replicas)))
+	switch {
+	case len(leave) > 0 && m.mustWait(stay):
+	case len(leave) > 0 && !m.byCompose(leave):
+		for _, verb := range []string{"stop", "rm"} {
+			m.say(append([]string{m.w.engine.docker, verb}, ids(leave)...))
+		}
+	default:
+		m.say(m.up(count))
+	}
+}
+
+// ids are the replicas' IDs.
+func ids(replicas []replica) []string {
+	all := make([]string, len(replicas))
+	for i, r := range replicas {
+		all[i] = r.ID
+	}
+	return all
 }
 
 // move is one change of the count on its way.
@@ -144,7 +170,7 @@ func (m *move) up(count int, files ...string) []string {
 	for _, f := range files {
 		args = append(args, "-f", f)
 	}
-	return append(args, "up", "-d", "--no-deps", "--no-recreate", "--no-build", "--pull", "never",
+	return append(args, "up", "-d", "--no-deps", "--no-recreate", "--no-build", "--pull", "never", "--remove-orphans=false",
 		"--scale", m.w.cfg.Service+"="+strconv.Itoa(count), m.w.cfg.Service)
 }
 
@@ -171,8 +197,26 @@ func (m *move) pins() (files []string, remove func(), err error) {
 	if m.pin != "" {
 		settings["image"] = m.pin
 	}
-	path, remove, err := m.w.temporary(settings, m.networks)
+	text, err := m.w.saying(settings, m.networks)
+	if err != nil {
+		return nil, nil, err
+	}
+	path, remove, err := temporary(text)
 	return []string{path}, remove, err
+}
+
+// unchanged looks again, since a counter's second reading or another service's
+// move was waited for, and refuses a move that was decided on other replicas.
+func (m *move) unchanged(ctx context.Context) error {
+	before := ids(m.w.seen.replicas) // in order of their numbers
+	if err := m.w.look(ctx); err != nil {
+		return err
+	}
+	if !slices.Equal(before, ids(m.w.seen.replicas)) {
+		m.out.Count = len(m.w.seen.replicas)
+		return fmt.Errorf("compose: somebody else changed the replicas of service %q while this run was at it; nothing was moved, and the next run decides anew", m.w.cfg.Service)
+	}
+	return nil
 }
 
 // declareChecked makes the file say count where nothing is to be moved. Where
@@ -266,17 +310,25 @@ func (m *move) lost(stay []replica) error {
 // numbers. All that stay must be healthy, or it waits.
 func (m *move) lower(ctx context.Context, count int) error {
 	leave, stay := victims(m.w.seen.replicas, count)
-	for _, r := range stay {
-		if !r.healthy() {
-			m.note("waiting: %s is %s, and only healthy replicas may be left", r.Name, r.condition())
-			return m.declare(len(m.w.seen.replicas))
-		}
+	if m.mustWait(stay) {
+		return m.declare(len(m.w.seen.replicas))
 	}
 	if err := m.declare(count); err != nil {
 		return fmt.Errorf("%w; nothing was lowered", err)
 	}
 	err := m.remove(ctx, leave, count)
 	return errors.Join(err, m.settled(ctx), m.lost(stay))
+}
+
+// mustWait reports, and notes, that not all that are to stay are healthy.
+func (m *move) mustWait(stay []replica) bool {
+	for _, r := range stay {
+		if !r.healthy() {
+			m.note("waiting: %s is %s, and only healthy replicas may be left", r.Name, r.condition())
+			return true
+		}
+	}
+	return false
 }
 
 // remove takes the replicas in leave away, each with its own grace period: by
@@ -297,14 +349,10 @@ func (m *move) remove(ctx context.Context, leave []replica, count int) error {
 		}
 		return nil
 	}
-	ids := make([]string, len(leave))
-	for i, r := range leave {
-		ids[i] = r.ID
-	}
-	if _, err := m.docker(ctx, append([]string{"stop"}, ids...)...); err != nil {
+	if _, err := m.docker(ctx, append([]string{"stop"}, ids(leave)...)...); err != nil {
 		return err
 	}
-	_, err := m.docker(ctx, append([]string{"rm"}, ids...)...)
+	_, err := m.docker(ctx, append([]string{"rm"}, ids(leave)...)...)
 	return err
 }
 

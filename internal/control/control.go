@@ -72,14 +72,15 @@ type Controller struct {
 }
 
 // Step makes one step as of now. The Report says what was decided even where an
-// error says that it could not be done; an error of the Workload's Observe or of
-// Memory's Load ends the step before anything was decided.
+// error says that it could not be done; an error of the Workload's Observe ends
+// the step before anything was decided.
 func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, error) {
 	var report Report
-	state, warnings, err := c.Memory.Load()
+	state, warnings, lost := c.Memory.Load()
 	report.Warnings = append(report.Warnings, warnings...)
-	if err != nil {
-		return report, err
+	if lost != nil {
+		// As a first run: what cannot be remembered lowers nothing.
+		report.Warnings = append(report.Warnings, fmt.Sprintf("taken as a first run: %v", lost))
 	}
 	seen, err := c.Workload.Observe(ctx)
 	report.Warnings = append(report.Warnings, seen.Warnings...)
@@ -87,7 +88,7 @@ func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, e
 		return report, errors.Join(err, c.missed(ctx, state, now))
 	}
 	if seen.Stopped != nil && !state.AtZero() {
-		return report, seen.Stopped
+		return report, errors.Join(seen.Stopped, c.missed(ctx, state, now))
 	}
 	report.Reading = c.read(ctx, seen.Running)
 	if ctx.Err() != nil {
@@ -144,6 +145,9 @@ func (c *Controller) read(ctx context.Context, replicas []autoscale.Replica) aut
 	case <-time.After(c.Again):
 	}
 	second := c.Source.Read(ctx, replicas)
+	if second.Metric != "" && second.Metric != reading.Metric {
+		return reading // another metric's counter is none of this one's
+	}
 	reading.Samples = append(reading.Samples, second.Samples...)
 	return reading
 }

@@ -212,9 +212,6 @@ func (s *Source) ownerOf(ctx context.Context, t target, p page) string {
 			if port, err := t.address.port(); err == nil {
 				own.hosts = append(own.hosts, netip.AddrPortFrom(ip, port))
 			}
-			for _, published := range r.Ports {
-				own.hosts = append(own.hosts, netip.AddrPortFrom(ip, published.Container))
-			}
 		}
 		if len(own.hosts) == 0 {
 			continue

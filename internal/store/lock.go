@@ -50,7 +50,7 @@ func LockProject(ctx context.Context, k Key, wait time.Duration) (unlock func(),
 // is chosen by what it is, not by whether this user may write there, and
 // TMPDIR, which may be a user's own, comes last.
 func lockDir() string {
-	for _, dir := range []string{"/run/lock", "/tmp"} {
+	for _, dir := range []string{"/run/lock", "/dev/shm", "/tmp"} {
 		if info, err := os.Stat(dir); err == nil && info.IsDir() && info.Mode().Perm()&0o002 != 0 {
 			return dir
 		}
