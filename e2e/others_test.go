@@ -238,3 +238,36 @@ func TestScaleBeside(t *testing.T) {
 	}
 	p.docker("compose", "config", "-q")
 }
+
+// TestOrphansStay: a service that is not among the project's files any more is
+// not removed by scaling, whatever the environment says.
+func TestOrphansStay(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "compose.yaml", basic, ".env", "COMPOSE_REMOVE_ORPHANS=1\nCOMPOSE_FILE=compose.yaml:"+overrideFile+"\n",
+		"more.yaml", "services:\n  more:\n    image: autoscale-e2e-app:1\n")
+	p.up()
+	p.docker("compose", "-f", "compose.yaml", "-f", "more.yaml", "up", "-d", "more")
+	p.env = []string{"COMPOSE_REMOVE_ORPHANS=1"}
+	load := newPage(t, 60)
+	p.autoscale(load.url()).want(0, "1 -> 2 replicas")
+	if got := p.running("more"); got != "more-1" {
+		t.Errorf("another service was removed: %q", got)
+	}
+}
+
+// TestZeroKeepsFiles: what comes back from zero comes from the files that the
+// project was started with, not from those Compose would guess.
+func TestZeroKeepsFiles(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "compose.yaml", basic, "prod.yaml", strings.ReplaceAll(basic, `LEVERS: "1"`, `LEVERS: "1", PROD: "yes"`), ".env", "")
+	p.up("-f", "prod.yaml")
+	load := newPage(t, 0)
+	flags := []string{load.url(), "--min=0", "--metrics-scope=service"}
+	p.autoscale(flags...).want(0, "1 replica kept")
+	p.autoscale(flags...).want(0, "1 -> 0 replicas")
+	load.set(30)
+	p.autoscale(flags...).want(0, "0 -> 1 replica")
+	if env := p.docker("inspect", p.name+"-app-1", "--format", "{{.Config.Env}}"); !strings.Contains(env, "PROD=yes") {
+		t.Errorf("came back from other files: %s", env)
+	}
+}
