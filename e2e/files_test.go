@@ -264,7 +264,7 @@ func TestFormats(t *testing.T) {
 	rejected := 0
 	for _, name := range []string{
 		"emoji-file", "crlf", "bom", "bom-one-line", "number-double-quoted", "number-single-quoted", "number-anchor",
-		"number-next-line-comment", "null-empty-no-newline", "missing-comment-only-crlf", "missing-app-flow", "missing-deploy-flow",
+		"number-next-line-comment", "missing-comment-only-crlf", "missing-app-flow", "missing-deploy-flow",
 		"missing-replicas-indent-8", "trailing-blanks", "number-same-hex", "number-tag-override", "key-wide",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -260,7 +260,7 @@ func listen(t *testing.T, address string, rps float64) *httptest.Server {
 // and the one after it began anew, may raise and not lower.
 func (p *project) countsUp() {
 	var since, rate atomic.Int64 // ns, requests/s
-	since.Store(time.Now().UnixNano())
+	since.Store(time.Now().Add(-time.Hour).UnixNano())
 	rate.Store(1)
 	load := newPage(p.t, 0)
 	load.serve(func(w http.ResponseWriter) {
