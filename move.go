@@ -27,7 +27,7 @@ type Outcome struct {
 	// still starts, what was removed.
 	Notes []string `json:"notes,omitempty"`
 	// Warnings are for a person to look into.
-	Warnings []string `json:"warnings,omitempty"`
+	Warnings []string `json:"-"` // they stand among the run's own
 	// Commands are the commands that were run (or, in a dry run, would be), as
 	// a person would type them.
 	Commands []string `json:"commands,omitempty"`

@@ -21,9 +21,6 @@ import (
 const (
 	// lockWait is how long a run waits for another one on the same workload.
 	lockWait = 10 * time.Second
-	// moveWait is how long a move waits for another service's move in the same
-	// project, which may take as long as its slowest replica starts.
-	moveWait = 10 * time.Minute
 	// readAgain is the time between a one-shot's two readings of a counter.
 	readAgain = 2 * time.Second
 )
@@ -121,10 +118,10 @@ func (c *scaleCommand) workload(s streams, dir string, key *store.Key) compose.C
 			// What moves goes on, whether or not somebody reads of it.
 			_ = c.line(s.err, time.Now(), "", text)
 		},
-		Serialize: func(ctx context.Context, project string) (func(), error) {
+		Serialize: func(ctx context.Context, project string, wait time.Duration) (func(), error) {
 			k := *key
 			k.Project = project
-			return store.LockProject(ctx, k, moveWait)
+			return store.LockProject(ctx, k, wait)
 		},
 	}
 	if name := os.Getenv("COMPOSE_PROJECT_NAME"); cfg.ProjectName == "" && name != "" {

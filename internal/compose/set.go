@@ -11,6 +11,14 @@ import (
 	"github.com/five-keys/autoscale"
 )
 
+// For how long a move waits for another service's in the same project, which may
+// take as long as its slowest replica starts. A lowering rests on readings that
+// grow old meanwhile; the next run may make it.
+const (
+	raiseWait = 10 * time.Minute
+	lowerWait = 10 * time.Second
+)
+
 // Set brings the service to count replicas and makes the override file say so.
 // Nothing is moved where something speaks against it; where a move fails, what
 // ran still runs, and the file says what does. A raise goes on where only the
@@ -31,7 +39,11 @@ func (w *Workload) Set(ctx context.Context, count int) (autoscale.Outcome, error
 		m.plan(count)
 		return m.out, nil
 	}
-	unlock, err := w.cfg.Serialize(ctx, w.project.name)
+	wait := raiseWait
+	if count < now {
+		wait = lowerWait
+	}
+	unlock, err := w.cfg.Serialize(ctx, w.project.name, wait)
 	if err != nil {
 		return m.out, err
 	}

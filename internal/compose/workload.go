@@ -51,8 +51,8 @@ type Config struct {
 	// Tell takes what a person should see while things move.
 	Tell func(text string)
 	// Serialize keeps other moves in the same project away until the returned
-	// function is called.
-	Serialize func(ctx context.Context, project string) (func(), error)
+	// function is called, and waits for those under way for so long at most.
+	Serialize func(ctx context.Context, project string, wait time.Duration) (func(), error)
 }
 
 func (c Config) nameFrom() string {
