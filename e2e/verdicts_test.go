@@ -392,10 +392,9 @@ func TestCredentials(t *testing.T) {
 	p := newProject(t)
 	p.up()
 	secrets := []string{"wildcat", "Tr0ub4dor", "QmVhcmVyVG9rZW4", "hunter2hunter2"}
-	load := newPage(t, 0)
 	var authorized, header atomic.Value
 	var mode atomic.Value
-	load.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	load := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
 		authorized.Store(user + ":" + password)
 		header.Store(r.Header.Get("X-Api-Key"))
@@ -413,7 +412,8 @@ func TestCredentials(t *testing.T) {
 		case "abort":
 			panic(http.ErrAbortHandler)
 		}
-	})
+	}))
+	t.Cleanup(load.Close)
 	address := strings.Replace(load.URL, "http://", "http://"+secrets[0]+":"+secrets[1]+"@", 1)
 	args := []string{"--metrics-url=" + address + "/metrics?token=" + secrets[2], "--metrics-header=X-Api-Key: " + secrets[3]}
 	for _, word := range []string{"ok", "refused", "echo", "redirect", "abort"} {

@@ -177,7 +177,7 @@ func missedOf(ctx context.Context, file *store.File, key store.Key, now autoscal
 // without what is secret in them.
 func unreachableHint(reading autoscale.Reading) []string {
 	for _, sample := range reading.Samples {
-		if sample.Verdict != autoscale.Unreachable || reading.Scope == autoscale.ScopeReplica {
+		if sample.Verdict != autoscale.Unreachable || !strings.Contains(sample.Detail, "connection refused") || reading.Scope == autoscale.ScopeReplica {
 			continue
 		}
 		u, err := url.Parse(sample.Name)
