@@ -228,6 +228,7 @@ func TestTwoFolders(t *testing.T) {
 func TestScaleBeside(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "compose.yaml", strings.Replace(basic, "    stop_grace_period", "    scale: 2\n    stop_grace_period", 1), overrideFile, "# nothing yet\n")
+	p.env = []string{"DOCKER_CONFIG=" + composeVersions(t)["compose 5"]} // 2.20 takes deploy.replicas, and does not mind
 	p.up()
 	p.docker("compose", "up", "-d", "--scale", "app=3", "app")
 	p.settle()

@@ -77,11 +77,12 @@ func writeTemporary(dir, text string) (string, error) {
 // projectArgs are the project's arguments.
 func (w *Workload) projectArgs() []string { return w.existing(w.project).args() }
 
-// existing is p without an override file that does not exist yet.
+// existing is p without an override file that does not exist yet, or that says
+// nothing yet: Compose 2.20 rejects one of comments only.
 func (w *Workload) existing(p project) project {
 	override := resolve(p.dir, w.cfg.OverrideFile)
 	p.files = slices.Clone(p.files)
-	if _, err := os.Stat(override); err != nil {
+	if text, err := os.ReadFile(override); errors.Is(err, os.ErrNotExist) || err == nil && saysNothing(string(text)) {
 		p.files = slices.DeleteFunc(p.files, func(f string) bool { return samePath(f, override) })
 	}
 	if len(p.files) == 0 {
@@ -94,6 +95,16 @@ func (w *Workload) existing(p project) project {
 // unsetVariable is what Compose says of a variable that the project's files use
 // and nothing sets.
 var unsetVariable = regexp.MustCompile(`The \\?"(\w+)\\?" variable is not set`)
+
+// saysNothing reports whether a YAML file has nothing but comments.
+func saysNothing(text string) bool {
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
+		if line = strings.TrimSpace(line); line != "" && line != "---" && !strings.HasPrefix(line, "#") {
+			return false
+		}
+	}
+	return true
+}
 
 // resolve asks Compose what it makes of the project with count replicas.
 func (w *Workload) resolve(ctx context.Context, count int) (m model, err error) {
