@@ -272,3 +272,14 @@ func TestZeroKeepsFiles(t *testing.T) {
 		t.Errorf("came back from other files: %s", env)
 	}
 }
+
+// TestFailedStart: a start of which nothing came leaves no 0 in the override,
+// with which the next "up" would start nothing.
+func TestFailedStart(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "compose.yaml", strings.Replace(basic, `LEVERS: "1"`, `LEVERS: "exit=3"`, 1))
+	load := newPage(t, 10)
+	p.autoscale(load.url(), "--start").want(1, "exited with status 3")
+	p.wantRunning("")
+	p.wantDeclared(1)
+}

@@ -299,6 +299,11 @@ func (m *move) settled(ctx context.Context) error {
 		return errors.Join(err, m.declare(max(m.from, m.to)))
 	}
 	m.out.Count = len(m.w.seen.replicas)
+	if m.out.Count == 0 && m.to > 0 {
+		// Somebody took all down meanwhile, or none started. A file that says 0
+		// would keep the next "docker compose up" from starting the service.
+		return m.declare(max(m.from, 1))
+	}
 	return m.declare(m.out.Count)
 }
 
