@@ -27,8 +27,13 @@ const (
 
 // cli is the command line.
 type cli struct {
-	Scale   scaleCommand   `cmd:"" default:"withargs" help:"One decision, applied: read the load, compute the replicas, set them, exit. For cron, systemd timers, CI and hands."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Scale    scaleCommand    `cmd:"" default:"withargs" help:"One decision, applied: read the load, compute the replicas, set them, exit. For cron, systemd timers, CI and hands."`
+	Doctor   doctorCommand   `cmd:"" help:"Check a set-up before it is switched on: every finding with its remedy."`
+	Schedule scheduleCommand `cmd:"" help:"Print, install, remove and look at the cron line or the systemd timer that runs it again and again."`
+	Status   statusCommand   `cmd:"" help:"Where each service stands, by the last run."`
+	Explain  explainCommand  `cmd:"" help:"Why the last decisions came out as they did, and what would change the number next."`
+	Rollback rollbackCommand `cmd:"" help:"Undo it: schedule, count, state and journal."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 
 	VersionFlag bool `name:"version" hidden:""`
 }
@@ -84,13 +89,14 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "autoscale:", err)
 		return statusUsage
 	}
+	lookBack(parser)
 	parsed, err := parser.Parse(args)
 	if done >= 0 { // --help has printed
 		return done
 	}
 	if err != nil {
 		if !strings.HasPrefix(args[0], "-") && strings.HasPrefix(err.Error(), "unexpected argument") {
-			err = fmt.Errorf("this version has no command %q; it has: scale (the default), version", args[0])
+			err = fmt.Errorf("this version has no command %q; it has: scale (the default), doctor, schedule, status, explain, rollback, version", args[0])
 		}
 		complain(errs, fmt.Errorf("%w\nsee: autoscale --help", err))
 		return statusUsage
@@ -123,14 +129,47 @@ func newParser(ctx context.Context, out, errs io.Writer, done func(int), s strea
 		kong.Writers(out, errs),
 		kong.Exit(done),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, FlagsLast: true}),
-		kong.ExplicitGroups([]kong.Group{
-			{Key: "number", Title: "The number:"}, {Key: "readings", Title: "Readings:"},
-			{Key: "compose", Title: "Compose:"}, {Key: "run", Title: "This run:"},
-		}),
-		kong.Vars{"rps_metric": prometheus.DefaultMetric},
+		kongGroups(),
+		kongVars(),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(s),
 	)
+}
+
+func kongGroups() kong.Option {
+	return kong.ExplicitGroups([]kong.Group{
+		{Key: "number", Title: "The number:"}, {Key: "readings", Title: "Readings:"},
+		{Key: "compose", Title: "Compose:"}, {Key: "run", Title: "This run:"},
+	})
+}
+
+func kongVars() kong.Option { return kong.Vars{"rps_metric": prometheus.DefaultMetric} }
+
+// lookBack makes flags that a decision needs optional for the commands that make
+// none: they take the whole line all the same.
+func lookBack(parser *kong.Kong) {
+	for _, command := range parser.Model.Children {
+		switch command.Name {
+		case "status", "explain", "rollback":
+			for _, flag := range command.Flags {
+				flag.Required = false
+			}
+		}
+	}
+}
+
+// parseFlags reads the flags of one decision, as they stand behind "--" of
+// another command.
+func parseFlags(args []string) (*flags, error) {
+	c := &cli{}
+	parser, err := kong.New(c, kong.Name("autoscale"), kong.Exit(func(int) {}), kong.Writers(io.Discard, io.Discard), kongGroups(), kongVars())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := parser.Parse(append([]string{"scale"}, args...)); err != nil {
+		return nil, err
+	}
+	return &c.Scale.flags, c.Scale.check()
 }
 
 // usageLine prints help without the default command's name, which nobody types.

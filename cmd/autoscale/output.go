@@ -123,7 +123,7 @@ func (c *scaleCommand) printText(s streams, r result) error {
 }
 
 // line writes one dated line of the log; what follows its first is indented.
-func (c *scaleCommand) line(out io.Writer, at time.Time, kind, text string) error {
+func (c *flags) line(out io.Writer, at time.Time, kind, text string) error {
 	_, err := fmt.Fprintf(out, "%s %s%s: %s\n", at.Format(time.RFC3339), c.Service, kind, strings.ReplaceAll(text, "\n", "\n    "))
 	return err
 }

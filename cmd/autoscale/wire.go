@@ -109,7 +109,7 @@ func (r *result) start(ctx context.Context, w *compose.Workload, count int, dry 
 }
 
 // workload is the flags' part of the Compose service.
-func (c *scaleCommand) workload(s streams, dir string, key *store.Key) compose.Config {
+func (c *flags) workload(s streams, dir string, key *store.Key) compose.Config {
 	cfg := compose.Config{
 		Service: c.Service, Dir: dir, DirGiven: c.ProjectDir != ".", OverrideFile: c.ComposeFile,
 		Files: c.File, EnvFiles: c.EnvFile, Profiles: c.Profile, ProjectName: c.ProjectName,
@@ -133,7 +133,7 @@ func (c *scaleCommand) workload(s streams, dir string, key *store.Key) compose.C
 	return cfg
 }
 
-func (c *scaleCommand) statePath(dir string) string {
+func (c *flags) statePath(dir string) string {
 	if filepath.IsAbs(c.StateFile) {
 		return c.StateFile
 	}
@@ -142,7 +142,7 @@ func (c *scaleCommand) statePath(dir string) string {
 
 // missed remembers a run that could not even find its workload, because the
 // engine did not answer, say, as a run without a reading.
-func (c *scaleCommand) missed(ctx context.Context, dir string) error {
+func (c *flags) missed(ctx context.Context, dir string) error {
 	if ctx.Err() != nil || c.DryRun {
 		return nil
 	}
@@ -193,7 +193,7 @@ func unreachableHint(reading autoscale.Reading) []string {
 
 // dockerLost is the error of a run that finds no docker where an earlier one
 // did: a cron job's PATH, usually.
-func (c *scaleCommand) dockerLost(file *store.File, w *compose.Workload) error {
+func (c *flags) dockerLost(file *store.File, w *compose.Workload) error {
 	if w.Moves() || c.Apply != compose.ApplyAuto {
 		return nil
 	}

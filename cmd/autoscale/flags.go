@@ -1,0 +1,184 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/compose"
+	"github.com/five-keys/autoscale/internal/prometheus"
+)
+
+// flags are the contract's, of one decision. The commands beside it take them
+// too, so that a line that works can be given to each.
+type flags struct {
+	Provider string `required:"" placeholder:"compose" help:"What runs the service: compose."`
+	Service  string `default:"app" placeholder:"app" help:"The Compose service."`
+
+	Min       whole     `group:"number" required:"" placeholder:"N" help:"Fewest replicas."`
+	Max       whole     `group:"number" required:"" placeholder:"N" help:"Most replicas."`
+	RPSTarget rate      `group:"number" name:"rps-target" required:"" placeholder:"RPS" help:"Requests per second one replica should carry."`
+	Cooldown  seconds   `group:"number" default:"120" help:"How long the load must have stayed low before replicas go; bare numbers are seconds, 0 lowers at once."`
+	Tolerance rate      `group:"number" default:"0.1" help:"Share of the load above the target without a raise, and to spare after a lowering."`
+	MaxUp     limit     `group:"number" placeholder:"N|N%" help:"Most replicas, or share of the current ones, that one raise adds."`
+	MaxDown   limit     `group:"number" placeholder:"N|N%" help:"Most replicas, or share of the current ones, that go in one cooldown."`
+	OnDoubt   safeCount `group:"number" default:"hold" placeholder:"hold|N" help:"Replicas to raise to after three doubtful runs in a row."`
+
+	MetricsURL    []string `group:"readings" name:"metrics-url" sep:"none" default:"http://localhost:8000/metrics" help:"Prometheus text or OpenMetrics; repeatable, readings are summed; {replica} stands for the address of each running replica."`
+	MetricsScope  string   `group:"readings" enum:"auto,service,replica" default:"auto" placeholder:"auto" help:"What one URL speaks for: auto, service, replica."`
+	RPSMetric     string   `group:"readings" name:"rps-metric" default:"${rps_metric}" placeholder:"${rps_metric}" help:"Gauge of current requests/s, or counter of requests; a selector narrows it: http_requests_total{code!~\"5..\"}."`
+	RPSMetricType string   `group:"readings" name:"rps-metric-type" enum:",gauge,counter" default:"" placeholder:"gauge|counter" help:"What the metric is, where the page does not say."`
+	MetricsHeader []string `group:"readings" sep:"none" placeholder:"NAME: VALUE" help:"Request header for the metrics page; repeatable, never printed."`
+
+	ComposeFile string        `group:"compose" default:"deploy/compose.override.yml" placeholder:"deploy/compose.override.yml" help:"Override file that carries the count."`
+	ProjectDir  string        `group:"compose" default:"." placeholder:"." help:"The Compose project's folder; relative paths count from it."`
+	File        []string      `group:"compose" short:"f" sep:"none" placeholder:"FILE" help:"Compose file, as the running project was started with; repeatable."`
+	ProjectName string        `group:"compose" short:"p" placeholder:"NAME" help:"Compose project, where the folder does not tell."`
+	EnvFile     []string      `group:"compose" sep:"none" placeholder:"FILE" help:"Environment file, as the running project was started with; repeatable."`
+	Profile     []string      `group:"compose" sep:"none" placeholder:"NAME" help:"Compose profile; repeatable."`
+	Docker      string        `group:"compose" default:"docker" placeholder:"docker" help:"The docker command."`
+	Wait        *seconds      `group:"compose" placeholder:"SECONDS" help:"How long a new replica may take to be healthy; default: by its health check, at least 60 s."`
+	Start       bool          `group:"compose" help:"Start --min replicas where none runs."`
+	Apply       compose.Apply `group:"compose" enum:"auto,always,never" default:"auto" placeholder:"auto" help:"Whether the engine is moved: auto (where docker is), always, never (only the file is written)."`
+
+	Mode      autoscale.Mode `group:"run" enum:"auto,raise-only,observe" default:"auto" placeholder:"auto" help:"How much of a decision is acted on: auto, raise-only, observe (nothing)."`
+	StateFile string         `group:"run" default:"tools/.autoscale_state.json" placeholder:"tools/.autoscale_state.json" help:"What must be remembered between runs."`
+	DryRun    bool           `group:"run" help:"Decide and explain; write and change nothing."`
+	Output    string         `group:"run" enum:"text,json" default:"text" placeholder:"text" help:"text: one dated line; json: one documented object."`
+}
+
+// policy is the flags' part of the decision.
+func (c *flags) policy() autoscale.Policy {
+	return autoscale.Policy{
+		Min: int(c.Min), Max: int(c.Max), Target: float64(c.RPSTarget), Tolerance: float64(c.Tolerance), Cooldown: time.Duration(c.Cooldown),
+		MaxUp: c.MaxUp.Limit, MaxDown: c.MaxDown.Limit, OnDoubt: int(c.OnDoubt), Mode: c.Mode,
+	}
+}
+
+// check looks for what is wrong in the flags themselves. It is not kong's
+// Validate, which would complain of zeros before it says which flags are missing.
+func (c *flags) check() error {
+	var errs []error
+	if c.Provider != "compose" {
+		errs = append(errs, fmt.Errorf("--provider=%s: this version knows compose", c.Provider))
+	}
+	if c.Service == "" {
+		errs = append(errs, errors.New("--service is empty; name the Compose service"))
+	}
+	errs = append(errs, c.policy().Validate())
+	each := slices.ContainsFunc(c.MetricsURL, func(u string) bool { return strings.Contains(u, "{replica}") })
+	if c.Min == 0 && (each || c.MetricsScope != "service") {
+		errs = append(errs, errors.New("--min=0: without a replica nobody would see the load come back; set --min=1, or read a proxy's metrics and say --metrics-scope=service"))
+	}
+	if each && c.MetricsScope == "service" {
+		errs = append(errs, errors.New("--metrics-scope=service: a URL with {replica} speaks for one replica; leave one of the two away"))
+	}
+	if each && c.Apply == compose.ApplyNever {
+		errs = append(errs, errors.New("--apply=never: {replica} needs the engine, which is not asked; give a URL that speaks for the whole service"))
+	}
+	if c.Wait != nil && *c.Wait < 0 {
+		errs = append(errs, fmt.Errorf("--wait=%v: a time cannot be below 0; leave it away to derive it from the health check", time.Duration(*c.Wait)))
+	}
+	_, err := prometheus.New(c.source())
+	return errors.Join(append(errs, err)...)
+}
+
+// source is the flags' part of the reading.
+func (c *flags) source() prometheus.Config {
+	return prometheus.Config{
+		URLs: c.MetricsURL, Scope: c.MetricsScope, Metric: c.RPSMetric, Type: c.RPSMetricType, Headers: c.MetricsHeader,
+	}
+}
+
+// dir is the project folder, absolute.
+func (c *flags) dir() (string, error) {
+	dir, err := filepath.Abs(c.ProjectDir)
+	if err != nil {
+		return "", fmt.Errorf("--project-dir=%s: %w", c.ProjectDir, err)
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", fmt.Errorf("--project-dir=%s is no folder; name the one that the Compose project lies in", c.ProjectDir)
+	}
+	return dir, nil
+}
+
+// seconds reads a duration: bare numbers are seconds, others have a unit.
+type seconds time.Duration
+
+// UnmarshalText reads "120", "0.5", "3m", "1h30m".
+func (d *seconds) UnmarshalText(text []byte) error {
+	value := string(text)
+	if number, err := strconv.ParseFloat(value, 64); err == nil {
+		if !(math.Abs(number) <= 1e9) {
+			return fmt.Errorf("%q is no time that can be waited for", value)
+		}
+		*d = seconds(number * float64(time.Second))
+		return nil
+	}
+	parsed, err := time.ParseDuration(value)
+	if err != nil {
+		return fmt.Errorf("%q is no time: give seconds (120) or a number with its unit (90s, 3m, 1h)", value)
+	}
+	*d = seconds(parsed)
+	return nil
+}
+
+// limit reads --max-up and --max-down.
+type limit struct{ autoscale.Limit }
+
+// UnmarshalText reads "2" or "50%".
+func (l *limit) UnmarshalText(text []byte) (err error) {
+	l.Limit, err = autoscale.ParseLimit(string(text))
+	return err
+}
+
+// safeCount reads --on-doubt; 0 stands for hold.
+type safeCount int
+
+// UnmarshalText reads "hold" or a number of replicas.
+func (n *safeCount) UnmarshalText(text []byte) error {
+	if string(text) == "hold" {
+		*n = 0
+		return nil
+	}
+	count, err := strconv.Atoi(string(text))
+	if err != nil || count < 1 {
+		return fmt.Errorf("%q: give hold, or the number of replicas to raise to", text)
+	}
+	*n = safeCount(count)
+	return nil
+}
+
+// whole reads a number of replicas.
+type whole int
+
+// UnmarshalText reads a whole number.
+func (n *whole) UnmarshalText(text []byte) error {
+	count, err := strconv.ParseInt(string(text), 10, 32)
+	if err != nil {
+		return fmt.Errorf("%q is no whole number of replicas", text)
+	}
+	*n = whole(count)
+	return nil
+}
+
+// rate reads a number that may have a fraction.
+type rate float64
+
+// UnmarshalText reads a number; whether it is a sensible one is the policy's to
+// say.
+func (r *rate) UnmarshalText(text []byte) error {
+	number, err := strconv.ParseFloat(string(text), 64)
+	if err != nil {
+		return fmt.Errorf("%q is no number", text)
+	}
+	*r = rate(number)
+	return nil
+}
