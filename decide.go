@@ -256,7 +256,7 @@ func (r *run) record(l load) {
 // it did. A reading that is not trusted is a lower bound: what it asks for at
 // least is given.
 func (r *run) recommend(l load) bool {
-	want := r.p.replicasUp(l.rps)
+	want := r.p.ReplicasFor(l.rps)
 	if r.From > r.p.Max || want <= r.From || !r.p.overloads(l.rps, r.From) {
 		return false
 	}

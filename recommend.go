@@ -31,9 +31,9 @@ func ceil(q float64) int {
 	return math.MaxInt32
 }
 
-// replicasUp is the number of replicas that carry load (requests/s) at the
+// ReplicasFor is the number of replicas that carry load (requests/s) at the
 // target: ceil(r / T).
-func (p Policy) replicasUp(load float64) int { return ceil(load / p.Target) }
+func (p Policy) ReplicasFor(load float64) int { return ceil(load / p.Target) }
 
 // replicasLow is the number of replicas that carry load (requests/s) with the
 // tolerance to spare: ceil(r / (T·(1−t))), and one even without load unless the

@@ -2,11 +2,175 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/five-keys/autoscale/internal/doctor"
+	"github.com/five-keys/autoscale/internal/store"
 )
 
-// doctorCommand is being built.
-type doctorCommand struct{ flags }
+// doctorCommand examines a set-up.
+type doctorCommand struct {
+	flags
+	Fix bool `group:"run" help:"Mend what can safely be mended, after asking."`
+	Yes bool `group:"run" short:"y" help:"Mend it without asking."`
+}
 
-// Run is being built.
-func (c *doctorCommand) Run(context.Context, streams) error { return usage(errors.New("being built")) }
+// Help is what stands below the flags' summary.
+func (c *doctorCommand) Help() string {
+	return `Takes the flags of the line that is to be examined, reads what a decision would
+read, asks the engine and Compose, and changes nothing.
+
+Exit status: 0 all is well (notes do not count); 1 there are findings, or the
+looking failed; 2 flags wrong in themselves.`
+}
+
+// examined is the object that doctor --output=json prints.
+type examined struct {
+	Version  int              `json:"version"`
+	Provider string           `json:"provider"`
+	Project  string           `json:"project"`
+	Service  string           `json:"service"`
+	Status   int              `json:"status"`
+	Findings []doctor.Finding `json:"findings"`
+	Facts    []string         `json:"facts"`
+	Error    string           `json:"error,omitempty"`
+}
+
+// Run examines, prints, and mends where asked to.
+func (c *doctorCommand) Run(ctx context.Context, s streams) error {
+	if err := c.check(); err != nil {
+		return usage(err)
+	}
+	dir, err := c.dir()
+	if err != nil {
+		return err
+	}
+	report, err := c.examine(ctx, s, dir)
+	if printed := c.print(s, report, err, dir); printed != nil {
+		return fmt.Errorf("the findings cannot be printed: %w", printed)
+	}
+	if err == nil && c.Fix {
+		mended, err := c.mend(ctx, s, report)
+		if err != nil {
+			return err
+		}
+		if mended > 0 { // what is left decides
+			report, err = c.examine(ctx, s, dir)
+			if err == nil && c.Output != "json" {
+				_, err = fmt.Fprintf(s.out, "\n%s\n", summary(c.Service, report))
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if err != nil || !report.Sound() {
+		return exit{status: statusDoubt}
+	}
+	return nil
+}
+
+func (c *doctorCommand) examine(ctx context.Context, s streams, dir string) (doctor.Report, error) {
+	key := store.Key{Provider: c.Provider, Service: c.Service, Dir: dir}
+	cfg := c.workload(s, dir, &key)
+	return doctor.Examine(ctx, doctor.Setup{Compose: cfg, Metrics: c.source(), StateFile: c.statePath, Now: time.Now()})
+}
+
+// print shows the report, and what the looking failed of.
+func (c *doctorCommand) print(s streams, report doctor.Report, failed error, dir string) error {
+	if c.Output == "json" {
+		e := examined{
+			Version: outputVersion, Provider: c.Provider, Project: report.Project, Service: c.Service,
+			Findings: append([]doctor.Finding{}, report.Findings...), Facts: append([]string{}, report.Facts...),
+		}
+		if failed != nil {
+			e.Error = failed.Error()
+		}
+		if failed != nil || !report.Sound() {
+			e.Status = statusDoubt
+		}
+		encoder := json.NewEncoder(s.out)
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(e)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "service %q in %s\n\n", c.Service, dir)
+	for _, fact := range report.Facts {
+		fmt.Fprintf(&b, "  %s\n", fact)
+	}
+	for _, f := range report.Findings {
+		fmt.Fprintf(&b, "\n%s %s\n", f.Level, f.Code)
+		for line := range strings.Lines(f.Text) {
+			fmt.Fprintf(&b, "  %s\n", strings.TrimRight(line, "\n"))
+		}
+		fmt.Fprintf(&b, "  -> %s\n", f.Remedy)
+		if f.Fix != nil && !c.Fix {
+			fmt.Fprintf(&b, "  --fix can %s\n", f.Fix.Text)
+		}
+	}
+	fmt.Fprintf(&b, "\n%s\n", summary(c.Service, report))
+	_, err := fmt.Fprint(s.out, b.String())
+	if failed != nil {
+		complain(s.err, fmt.Errorf("the examination ended early: %w", failed))
+	}
+	return err
+}
+
+// summary is the report in one line.
+func summary(service string, report doctor.Report) string {
+	count := map[doctor.Level]int{}
+	for _, f := range report.Findings {
+		count[f.Level]++
+	}
+	var parts []string
+	for _, level := range []doctor.Level{doctor.LevelError, doctor.LevelWarning, doctor.LevelNote} {
+		if n := count[level]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s%s", n, level, map[bool]string{true: "s"}[n > 1]))
+		}
+	}
+	switch {
+	case len(parts) == 0:
+		return fmt.Sprintf("%s: all is well", service)
+	case report.Sound():
+		return fmt.Sprintf("%s: all is well (%s)", service, strings.Join(parts, ", "))
+	}
+	return fmt.Sprintf("%s: %s", service, strings.Join(parts, ", "))
+}
+
+// mend applies the fixes that are confirmed, and returns how many that were.
+func (c *doctorCommand) mend(ctx context.Context, s streams, report doctor.Report) (mended int, err error) {
+	s.terminal = s.terminal && c.Output != "json" // one object and nothing else
+	offered := false
+	var errs []error
+	for _, f := range report.Findings {
+		if f.Fix == nil {
+			continue
+		}
+		offered = true
+		if c.DryRun {
+			_, _ = fmt.Fprintf(s.err, "would %s\n", f.Fix.Text)
+			continue
+		}
+		ok, err := s.confirm(ctx, fmt.Sprintf("%s: %s?", f.Code, f.Fix.Text), c.Yes)
+		if err != nil {
+			return mended, err
+		}
+		if !ok {
+			continue
+		}
+		if err := f.Fix.Apply(ctx); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		mended++
+		_, _ = fmt.Fprintf(s.err, "done: %s\n", f.Fix.Text)
+	}
+	if !offered {
+		_, _ = fmt.Fprintln(s.err, "nothing of it can be mended from here")
+	}
+	return mended, errors.Join(errs...)
+}

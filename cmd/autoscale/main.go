@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/term"
 
 	"github.com/five-keys/autoscale/internal/prometheus"
 )
@@ -43,14 +44,20 @@ func main() {
 	// A reader that went away ("… | head -1") must not end a move in its middle.
 	// Caught, not ignored, since children would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	status := run(ctx, os.Args[1:], streams{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		terminal: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stdout.Fd())),
+	})
 	stop()
 	os.Exit(status)
 }
 
-// streams are where a command writes.
+// streams are where a command reads and writes.
 type streams struct {
+	in       io.Reader
 	out, err io.Writer
+	// terminal tells that a person is there to be asked.
+	terminal bool
 }
 
 // exit is an error with the status that the process ends with. Its text, where
@@ -73,7 +80,8 @@ func (e exit) Unwrap() error { return e.err }
 func usage(err error) error { return exit{statusUsage, fmt.Errorf("%w\nsee: autoscale --help", err)} }
 
 // run is the whole program but for the process it runs in.
-func run(ctx context.Context, args []string, out, errs io.Writer) int {
+func run(ctx context.Context, args []string, s streams) int {
+	out, errs := s.out, s.err
 	switch {
 	case len(args) == 0:
 		fmt.Fprintln(errs, "autoscale: no flags; see: autoscale --help")
@@ -84,7 +92,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		args = []string{"version"}
 	}
 	done := -1
-	parser, err := newParser(ctx, &usageLine{out}, errs, func(status int) { done = status }, streams{out, errs})
+	parser, err := newParser(ctx, &usageLine{out}, errs, func(status int) { done = status }, s)
 	if err != nil {
 		fmt.Fprintln(errs, "autoscale:", err)
 		return statusUsage

@@ -17,7 +17,7 @@ import (
 func runs(t *testing.T, args ...string) (status int, out, errs string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status = run(t.Context(), args, &stdout, &stderr)
+	status = run(t.Context(), args, streams{out: &stdout, err: &stderr})
 	return status, stdout.String(), stderr.String()
 }
 

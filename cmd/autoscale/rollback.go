@@ -2,13 +2,340 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/compose"
+	"github.com/five-keys/autoscale/internal/schedule"
+	"github.com/five-keys/autoscale/internal/store"
 )
 
-// rollbackCommand is being built.
-type rollbackCommand struct{ flags }
+// rollbackCommand undoes what the other commands did for one service.
+type rollbackCommand struct {
+	flags
+	Replicas *whole `group:"run" placeholder:"N" help:"Replicas to go back to; default: 1."`
+	Restore  bool   `group:"run" help:"Go back to the replicas and the override file from before the first run."`
+	Yes      bool   `group:"run" short:"y" help:"Do it without asking."`
+}
 
-// Run is being built.
-func (c *rollbackCommand) Run(context.Context, streams) error {
-	return usage(errors.New("being built"))
+// Help is what stands below the flags' summary.
+func (c *rollbackCommand) Help() string {
+	return `Takes the flags of the line that is to be undone, and needs none of them but
+those that name the service and where its files lie. With --rps-target it also
+looks whether the load needs more replicas than it would leave.
+
+Removes the schedule that "autoscale schedule install" made, sets the replicas
+to 1, and removes this service's state and journal. It shows that beforehand and
+asks; --dry-run shows it and ends. Run it again as often as you like.
+
+Exit status: 0 all of it is undone; 1 something is left, and is named; 2 flags
+wrong in themselves, or nobody there to be asked and no --yes.`
+}
+
+// undoing is one thing that a rollback does.
+type undoing struct {
+	What string `json:"what"` // schedule, replicas, file, state, journal
+	Text string `json:"text"` // what it will do
+	Done bool   `json:"done"`
+	do   func(context.Context) error
+}
+
+// plan is what a rollback of one service comes to.
+type plan struct {
+	w        *compose.Workload
+	file     *store.File
+	keys     []store.Key
+	steps    []*undoing
+	concerns []string // what the person who confirms should know
+	below    string   // why the count is too low for the load; empty where it is not
+	foreign  []schedule.Entry
+}
+
+// before is what is kept of the time before the first run.
+type before struct {
+	compose.Before
+	At time.Time `json:"at"`
+	// StateFolder is the folder of the state file, where that was made with it.
+	StateFolder string `json:"state_folder,omitempty"`
+}
+
+// standing is what stands before the first run.
+func standing(w *compose.Workload, file *store.File, now autoscale.Instant) (json.RawMessage, error) {
+	b := before{At: now.Time}
+	var err error
+	if b.Before, err = w.Before(); err != nil {
+		return nil, err
+	}
+	if folder := filepath.Dir(file.Path()); !exists(folder) {
+		b.StateFolder = folder
+	}
+	return json.Marshal(b)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// check looks for what is wrong in the flags themselves; those of a decision may
+// be missing.
+func (c *rollbackCommand) check() error {
+	var errs []error
+	if c.Provider != "" && c.Provider != "compose" {
+		errs = append(errs, fmt.Errorf("--provider=%s: this version knows compose", c.Provider))
+	}
+	if c.Service == "" {
+		errs = append(errs, errors.New("--service is empty; name the Compose service"))
+	}
+	if c.Replicas != nil && *c.Replicas < 1 {
+		errs = append(errs, fmt.Errorf("--replicas=%d: at least 1 is left running; to stop the service use docker compose stop", *c.Replicas))
+	}
+	if c.Replicas != nil && c.Restore {
+		errs = append(errs, errors.New("--replicas and --restore both say the count; leave one of them away"))
+	}
+	return errors.Join(errs...)
+}
+
+// Run plans, shows, asks and undoes.
+func (c *rollbackCommand) Run(ctx context.Context, s streams) error {
+	if err := c.check(); err != nil {
+		return usage(err)
+	}
+	dir, err := c.dir()
+	if err != nil {
+		return err
+	}
+	c.Provider = "compose"
+	key := store.Key{Provider: c.Provider, Service: c.Service, Dir: dir}
+	p, err := c.plan(ctx, s, &key)
+	if p != nil && p.w != nil {
+		defer p.w.Close()
+	}
+	if err != nil {
+		return c.end(s, p, err)
+	}
+	if len(p.foreign) > 0 {
+		return c.end(s, p, refuseForeign(p.foreign))
+	}
+	c.show(s, p)
+	if len(p.steps) == 0 || c.DryRun {
+		return c.end(s, p, nil)
+	}
+	if err := c.ask(ctx, s, p); err != nil {
+		return err
+	}
+	return c.end(s, p, p.carryOut(ctx, s, c))
+}
+
+// refuseForeign names what would scale again and is not ours to remove.
+func refuseForeign(entries []schedule.Entry) error {
+	var lines []string
+	for _, e := range entries {
+		why := "autoscale did not install it"
+		if e.Edited {
+			why = "it was changed since autoscale installed it"
+		}
+		lines = append(lines, fmt.Sprintf("%s (%s): %s", e.Where, why, e.Text))
+	}
+	return fmt.Errorf("nothing was changed, since this would scale the service again:\n%s\nremove it by hand (crontab -e, or systemctl disable --now and the unit's files), then run this again", strings.Join(lines, "\n"))
+}
+
+// plan looks at everything and changes nothing.
+func (c *rollbackCommand) plan(ctx context.Context, s streams, key *store.Key) (*plan, error) {
+	p := &plan{}
+	cfg := c.workload(s, key.Dir, key)
+	if c.Replicas != nil {
+		cfg.Max = int(*c.Replicas)
+	}
+	var err error
+	if p.w, err = compose.Find(ctx, cfg); err != nil {
+		return p, err
+	}
+	key.Engine, key.Project, key.Dir = p.w.Engine(), p.w.Project(), p.w.Dir()
+	if key.Project == "" {
+		key.Project = p.w.Dir()
+	}
+	p.file = store.Open(c.statePath(p.w.Dir()))
+	if p.keys, err = p.remembered(*key); err != nil {
+		return p, err
+	}
+	seen, err := p.w.Observe(ctx)
+	if err != nil {
+		return p, err
+	}
+	if err := p.schedules(ctx, c.Service); err != nil {
+		return p, err
+	}
+	kept, err := p.before(*key)
+	if err != nil {
+		return p, err
+	}
+	if err := c.planCount(ctx, p, seen, kept, *key); err != nil {
+		return p, err
+	}
+	p.planMemory(kept)
+	return p, nil
+}
+
+// remembered are the entries in the state file that are this workload's.
+func (p *plan) remembered(key store.Key) ([]store.Key, error) {
+	keys := []store.Key{key}
+	if key.Engine != "" {
+		return keys, nil
+	}
+	// Without the engine nobody can tell which of them it is: all of this folder.
+	all, err := p.file.Keys(key.Dir, key.Service)
+	for _, k := range all {
+		if k.String() != key.String() {
+			keys = append(keys, k)
+		}
+	}
+	return keys, err
+}
+
+// schedules plans to remove what we installed, and finds what others did.
+func (p *plan) schedules(ctx context.Context, service string) error {
+	entries, warnings, err := schedule.Find(ctx, schedule.Workload{Service: service, Dir: p.w.Dir()})
+	p.concerns = append(p.concerns, warnings...)
+	for _, e := range entries {
+		switch {
+		case e.Ours:
+			p.steps = append(p.steps, &undoing{What: "schedule", Text: fmt.Sprintf("remove from %s: %s", e.Where, e.Text), do: e.Remove})
+		case e.Acts:
+			p.foreign = append(p.foreign, e)
+		default:
+			p.concerns = append(p.concerns, fmt.Sprintf("%s stays: it changes nothing (%s)", e.Where, e.Text))
+		}
+	}
+	return err
+}
+
+// before is what was kept of the time before the first run; nil where nothing
+// was.
+func (p *plan) before(key store.Key) (*before, error) {
+	text, err := p.file.Before(key)
+	if err != nil || text == nil {
+		return nil, err
+	}
+	var b before
+	if err := json.Unmarshal(text, &b); err != nil {
+		return nil, fmt.Errorf("what state file %s keeps of the time before the first run cannot be read: %w", p.file.Path(), err)
+	}
+	return &b, nil
+}
+
+// planCount plans how the count goes back.
+func (c *rollbackCommand) planCount(ctx context.Context, p *plan, seen autoscale.Replicas, kept *before, key store.Key) error {
+	declared, found, err := p.w.Declared()
+	if err != nil {
+		return err
+	}
+	state, _, err := p.file.Load(key)
+	if err != nil {
+		return err
+	}
+	if c.Restore && kept == nil && (found || state.Known()) {
+		return errors.New("--restore: nothing is remembered of the time before the first run; say --replicas N, or leave --restore away for 1")
+	}
+	if !found && !state.Known() {
+		return nil // nothing of ours
+	}
+	to := 1
+	switch {
+	case c.Replicas != nil:
+		to = int(*c.Replicas)
+	case c.Restore:
+		to = max(kept.Replicas, 1)
+	}
+	now, runs := seen.Current, p.w.Moves() && seen.Current > 0
+	if runs && now != to || found && declared != to {
+		p.steps = append(p.steps, &undoing{What: "replicas", Text: countText(runs, now, declared, found, to), do: func(ctx context.Context) error {
+			_, err := p.w.Undo(ctx, to)
+			return err
+		}})
+	}
+	if c.Restore {
+		p.steps = append(p.steps, &undoing{
+			What: "file", Text: fmt.Sprintf("put %s back as it was before the first run at %s", p.w.OverridePath(), kept.At.Local().Format(time.DateTime)),
+			do: func(context.Context) error { return p.restoreFile(kept) },
+		})
+	}
+	if seen.Stopped != nil {
+		p.concerns = append(p.concerns, fmt.Sprintf("no replica of service %q runs, and none is started: only the file is changed", c.Service))
+	}
+	if runs && to < now {
+		c.planLoad(ctx, p, to, key)
+	}
+	return nil
+}
+
+func countText(runs bool, now, declared int, found bool, to int) string {
+	switch {
+	case runs && now != to:
+		return fmt.Sprintf("%d -> %d replicas, in the override file and on the engine", now, to)
+	case found:
+		return fmt.Sprintf("the override file says %d; make it say %d", declared, to)
+	}
+	return fmt.Sprintf("make the override file say %d", to)
+}
+
+// restoreFile puts the file back, or says why it stays.
+func (p *plan) restoreFile(kept *before) error {
+	restored, err := p.w.RestoreFile(kept.Before)
+	if err == nil && !restored {
+		p.concerns = append(p.concerns, fmt.Sprintf("%s keeps the count and whatever else was changed in it since: more than the count was changed, or COMPOSE_FILE names it", p.w.OverridePath()))
+	}
+	return err
+}
+
+// planLoad looks whether the load needs more replicas than there will be.
+func (c *rollbackCommand) planLoad(ctx context.Context, p *plan, to int, key store.Key) {
+	if c.RPSTarget <= 0 {
+		p.concerns = append(p.concerns, "whether the load needs more was not looked at: give --rps-target and --metrics-url for that")
+		return
+	}
+	load, verdict, err := c.load(ctx, p.w, key)
+	target := float64(c.RPSTarget)
+	switch {
+	case err != nil:
+		p.concerns = append(p.concerns, fmt.Sprintf("whether the load needs more is not known: %v", err))
+	case load > target*float64(to):
+		need := c.policy().ReplicasFor(load)
+		p.below = fmt.Sprintf("the load is %.3g rps, for which %d replicas are needed at %.3g each; %d would be left", load, need, target, to)
+		p.concerns = append(p.concerns, p.below)
+	case verdict != autoscale.OK:
+		p.concerns = append(p.concerns, fmt.Sprintf("whether the load needs more is not known: the reading is %s", verdict))
+	}
+}
+
+// planMemory plans to forget: the state last, since it knows what stood before.
+func (p *plan) planMemory(kept *before) {
+	journal := p.file.Journal()
+	for _, key := range p.keys {
+		if n := journal.Count(key); n > 0 {
+			what := fmt.Sprintf("%d decisions", n)
+			if n == 1 {
+				what = "one decision"
+			}
+			p.steps = append(p.steps, &undoing{What: "journal", Text: fmt.Sprintf("remove this service's %s from %s", what, journal.Path()), do: func(context.Context) error {
+				return journal.Forget(key)
+			}})
+		}
+		if state, _, err := p.file.Load(key); err != nil || state.Known() {
+			p.steps = append(p.steps, &undoing{What: "state", Text: fmt.Sprintf("remove this service's entry from %s", p.file.Path()), do: func(context.Context) error {
+				err := p.file.Remove(key)
+				if err == nil && kept != nil && kept.StateFolder != "" {
+					_ = os.Remove(kept.StateFolder) // stays where something else lies in it
+				}
+				return err
+			}})
+		}
+	}
 }

@@ -2,17 +2,391 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/schedule"
+	"github.com/five-keys/autoscale/internal/store"
 )
 
-// scheduleCommand is being built.
+// scheduleCommand has decisions made again and again.
 type scheduleCommand struct {
-	Print schedulePrint `cmd:"" help:"Print the cron line or the units."`
+	Print   schedulePrint   `cmd:"" help:"Print the cron line, or the units."`
+	Install scheduleInstall `cmd:"" help:"Try it once with --dry-run, then install it."`
+	Remove  scheduleRemove  `cmd:"" help:"Remove what was installed, and nothing else."`
+	Status  scheduleStatus  `cmd:"" help:"Show everything that runs it for this service."`
 }
 
-type schedulePrint struct {
-	Args []string `arg:"" optional:"" help:"The flags of one decision, behind --."`
+// Help is what stands below the flags' summary.
+func (c *scheduleCommand) Help() string {
+	return `The flags of the decision stand behind --, as in:
+
+  autoscale schedule install --cron --every 2m -- --provider=compose --min=1 --max=5 --rps-target=40
+
+Exit status: 0 done; 1 refused or failed, and nothing was changed, or (status)
+nothing runs it; 2 flags wrong in themselves.`
 }
 
-// Run is being built.
-func (c *schedulePrint) Run(context.Context, streams) error { return usage(errors.New("being built")) }
+// ofLine are the flags of one decision, behind --.
+type ofLine struct {
+	Args []string `arg:"" optional:"" passthrough:"" placeholder:"-- FLAGS" help:"The flags of the decision, behind --."`
+}
+
+// words are the arguments without the -- before them.
+func (l ofLine) words() []string {
+	if len(l.Args) > 0 && l.Args[0] == "--" {
+		return l.Args[1:]
+	}
+	return l.Args
+}
+
+// workload is the service that the flags name; those that only a decision needs
+// may be missing.
+func (l ofLine) workload() (schedule.Workload, *flags, error) {
+	f, err := parseFlags(append([]string{"--provider=compose", "--min=1", "--max=1", "--rps-target=1"}, l.words()...))
+	if err != nil && f == nil {
+		return schedule.Workload{}, nil, usage(err)
+	}
+	dir, err := f.dir()
+	return schedule.Workload{Service: f.Service, Dir: dir}, f, err
+}
+
+// schedulePlan says what is to be scheduled, and how.
+type schedulePlan struct {
+	Cron    bool    `xor:"kind" required:"" help:"As a line for cron."`
+	Systemd bool    `xor:"kind" required:"" help:"As a service and a timer for systemd."`
+	Every   seconds `default:"2m" help:"Time from one run to the next; bare numbers are seconds."`
+	Name    string  `placeholder:"NAME" help:"What the log and the units' descriptions call it; default: the project's folder."`
+	Unit    string  `default:"autoscale" help:"Name of the units, and of the file in /etc/cron.d."`
+	Log     string  `placeholder:"FILE" help:"Where cron's output goes; default: /var/log/NAME-autoscale.log for root."`
+	System  bool    `xor:"whose" help:"For the machine: /etc/cron.d, or /etc/systemd/system (root's default)."`
+	User    bool    `xor:"whose" help:"For this user: the crontab (the default), or the user's own units."`
+	ofLine
+}
+
+func (p schedulePlan) kind() string {
+	if p.Systemd {
+		return schedule.KindSystemd
+	}
+	return schedule.KindCron
+}
+
+// job puts the schedule together. Its errors are the flags'.
+func (p schedulePlan) job() (schedule.Job, []string, error) {
+	f, err := parseFlags(p.words())
+	if err != nil {
+		return schedule.Job{}, nil, fmt.Errorf("behind --: %w", err)
+	}
+	dir, err := f.dir()
+	if err != nil {
+		return schedule.Job{}, nil, err
+	}
+	binary, err := program()
+	if err != nil {
+		return schedule.Job{}, nil, err
+	}
+	folder, err := os.Getwd()
+	if err != nil {
+		return schedule.Job{}, nil, fmt.Errorf("this folder: %w", err)
+	}
+	system := p.System || p.Systemd && !p.User && os.Geteuid() == 0
+	j := schedule.Job{
+		Workload: schedule.Workload{Service: f.Service, Dir: dir}, Name: p.Name, Unit: p.Unit, Every: time.Duration(p.Every),
+		Folder: folder, Command: append([]string{binary}, p.words()...), Log: p.Log, Writable: f.writable(dir), System: system, User: "root",
+	}
+	if j.Name == "" {
+		j.Name = filepath.Base(dir)
+	}
+	if j.Log == "" {
+		j.Log = logFile(j.Name)
+	}
+	if j.Log, err = filepath.Abs(j.Log); err != nil {
+		return schedule.Job{}, nil, fmt.Errorf("--log: %w", err)
+	}
+	var warnings []string
+	j.Env, warnings = schedule.Environment(os.Environ(), p.kind(), system, f.Docker)
+	return j, append(warnings, f.rare(j.Every)...), j.Validate()
+}
+
+// program is this program's own path, as it was called.
+func program() (string, error) {
+	path, err := exec.LookPath(os.Args[0])
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		path, err = os.Executable()
+	}
+	if err != nil {
+		return "", fmt.Errorf("where this program lies cannot be told: %w", err)
+	}
+	if strings.Contains(path, "/go-build") {
+		return "", fmt.Errorf("%s is gone as soon as it ends: build the program first (go build ./cmd/autoscale), and call that", path)
+	}
+	return path, nil
+}
+
+// logFile is where cron's output goes, of which name is a part.
+func logFile(name string) string {
+	name += "-autoscale.log"
+	if os.Geteuid() == 0 {
+		return filepath.Join("/var/log", name)
+	}
+	state := os.Getenv("XDG_STATE_HOME")
+	if state == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return name
+		}
+		state = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(state, name)
+}
+
+// writable are the folders that a run writes to: those of the override and the
+// state file, or above them where a run would make them, and of the locks and
+// the temporary files.
+func (c *flags) writable(dir string) []string {
+	var all []string
+	add := func(folder string) {
+		for !exists(folder) {
+			folder = filepath.Dir(folder)
+		}
+		if slices.Contains(all, folder) {
+			return
+		}
+		all = append(all, folder)
+	}
+	override := c.ComposeFile
+	if !filepath.IsAbs(override) {
+		override = filepath.Join(dir, override)
+	}
+	add(filepath.Dir(override))
+	add(filepath.Dir(c.statePath(dir)))
+	add(store.LockFolder())
+	add(os.TempDir())
+	return all
+}
+
+// rare warns of a rhythm in which a counter never lowers.
+func (c *flags) rare(every time.Duration) []string {
+	counter := c.RPSMetricType == string(autoscale.Counter) || strings.Contains(c.RPSMetric, "_total") || strings.Contains(c.RPSMetric, "_count")
+	if !counter || every <= 15*time.Minute {
+		return nil
+	}
+	return []string{fmt.Sprintf("--every=%s: two readings of a counter must lie at most 15 minutes apart, so this never lowers", every)}
+}
+
+// schedulePrint prints.
+type schedulePrint struct{ schedulePlan }
+
+// Run prints the line, or the units.
+func (c *schedulePrint) Run(_ context.Context, s streams) error {
+	job, warnings, err := c.job()
+	if err != nil {
+		return usage(err)
+	}
+	warn(s, warnings)
+	text, err := c.render(job)
+	if err != nil {
+		return usage(err)
+	}
+	_, err = fmt.Fprint(s.out, text)
+	return err
+}
+
+// render is what will be scheduled, as a person may copy it.
+func (p schedulePlan) render(job schedule.Job) (string, error) {
+	if !p.Systemd {
+		line, err := job.Cron()
+		return line + "\n", err
+	}
+	service, timer, err := job.Units()
+	return fmt.Sprintf("# %s.service\n%s\n# %s.timer\n%s", job.Unit, service, job.Unit, timer), err
+}
+
+func warn(s streams, warnings []string) {
+	for _, warning := range warnings {
+		_, _ = fmt.Fprintln(s.err, "autoscale: warning:", warning)
+	}
+}
+
+// scheduleInstall installs.
+type scheduleInstall struct{ schedulePlan }
+
+// Run tries the command as the scheduler will call it, and installs it.
+func (c *scheduleInstall) Run(ctx context.Context, s streams) error {
+	job, warnings, err := c.job()
+	if err != nil {
+		return usage(err)
+	}
+	text, err := c.render(job)
+	if err != nil {
+		return usage(err)
+	}
+	if c.System && os.Geteuid() != 0 {
+		return errors.New("--system needs root; run it with sudo, or use --user")
+	}
+	warn(s, warnings)
+	if err := try(ctx, s, job, c.kind()); err != nil {
+		return err
+	}
+	where, warnings, err := job.Install(ctx, c.kind())
+	warn(s, warnings)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "installed in %s:\n%slook at it with: autoscale schedule status; undo it with: autoscale schedule remove\n", where, text)
+	return err
+}
+
+// try runs the command once with --dry-run, in the environment that it will
+// have. A doubt may pass; flags or a program that cannot work may not.
+func try(ctx context.Context, s streams, job schedule.Job, kind string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, job.Command[0], append(job.Command[1:], "--dry-run")...)
+	cmd.Dir, cmd.Env = job.Folder, job.Environ(kind)
+	out, err := cmd.CombinedOutput()
+	said := strings.TrimSpace(string(out))
+	_, _ = fmt.Fprintf(s.out, "tried once with --dry-run:\n    %s\n", strings.ReplaceAll(said, "\n", "\n    "))
+	switch {
+	case err == nil:
+		return nil
+	case cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == statusDoubt:
+		_, _ = fmt.Fprintln(s.err, "autoscale: warning: that ended with status 1: each run will say so until it is mended; autoscale doctor tells more")
+		return nil
+	}
+	return fmt.Errorf("not installed: as %s would call it, the command fails: %w", kind, err)
+}
+
+// scheduleRemove removes.
+type scheduleRemove struct{ ofLine }
+
+// Run removes what is ours and unchanged, and names the rest.
+func (c *scheduleRemove) Run(ctx context.Context, s streams) error {
+	w, _, err := c.workload()
+	if err != nil {
+		return err
+	}
+	entries, warnings, err := schedule.Find(ctx, w)
+	warn(s, warnings)
+	if err != nil {
+		return err
+	}
+	removed := 0
+	var left []error
+	for _, e := range entries {
+		switch {
+		case e.Ours:
+			if err := e.Remove(ctx); err != nil {
+				left = append(left, err)
+				continue
+			}
+			removed++
+			_, _ = fmt.Fprintf(s.out, "removed from %s: %s\n", e.Where, e.Text)
+		case e.Edited:
+			left = append(left, fmt.Errorf("%s was changed since it was installed; it stays: %s", e.Where, e.Text))
+		default:
+			_, _ = fmt.Fprintf(s.out, "not installed by autoscale, it stays: %s: %s\n", e.Where, e.Text)
+		}
+	}
+	if removed == 0 && len(left) == 0 {
+		_, _ = fmt.Fprintf(s.out, "nothing is installed for service %q in %s\n", w.Service, w.Dir)
+	}
+	return errors.Join(left...)
+}
+
+// scheduleStatus shows.
+type scheduleStatus struct {
+	Output string `enum:"text,json" default:"text" placeholder:"text" help:"text, or json: one documented object."`
+	ofLine
+}
+
+// schedules is the object that schedule status --output=json prints.
+type schedules struct {
+	Version   int              `json:"version"`
+	Service   string           `json:"service"`
+	Dir       string           `json:"dir"`
+	Status    int              `json:"status"`
+	Schedules []schedule.Entry `json:"schedules"`
+	Warnings  []string         `json:"warnings"`
+}
+
+// Run shows every schedule of the service.
+func (c *scheduleStatus) Run(ctx context.Context, s streams) error {
+	w, _, err := c.workload()
+	if err != nil {
+		return err
+	}
+	entries, warnings, err := schedule.Find(ctx, w)
+	if err != nil {
+		return err
+	}
+	status := statusDoubt
+	for _, e := range entries {
+		if e.Active && (e.Acts || e.Ours) {
+			status = statusDone
+		}
+	}
+	if c.Output == "json" {
+		encoder := json.NewEncoder(s.out)
+		encoder.SetEscapeHTML(false)
+		err = encoder.Encode(schedules{
+			Version: outputVersion, Service: w.Service, Dir: w.Dir, Status: status,
+			Schedules: append([]schedule.Entry{}, entries...), Warnings: append([]string{}, warnings...),
+		})
+	} else {
+		warn(s, warnings)
+		err = showSchedules(s, w, entries)
+	}
+	if err == nil && status != statusDone {
+		err = exit{status: status}
+	}
+	return err
+}
+
+func showSchedules(s streams, w schedule.Workload, entries []schedule.Entry) error {
+	if len(entries) == 0 {
+		_, err := fmt.Fprintf(s.out, "nothing runs autoscale for service %q in %s; see: autoscale schedule install --help\n", w.Service, w.Dir)
+		return err
+	}
+	for _, e := range entries {
+		by := "installed by autoscale"
+		switch {
+		case e.Edited:
+			by = "installed by autoscale, changed since"
+		case !e.Ours:
+			by = "not installed by autoscale"
+		}
+		if !e.Acts {
+			by += "; changes nothing (dry run or observe)"
+		}
+		if !e.Active {
+			by += "; not running"
+		}
+		text := fmt.Sprintf("%s: %s\n  %s\n", e.Where, by, e.Text)
+		if e.Every > 0 {
+			text += fmt.Sprintf("  every %s", e.Every)
+			if !e.Last.IsZero() {
+				text += ", last " + e.Last.Local().Format(time.DateTime)
+			}
+			if e.Active && !e.Next.IsZero() {
+				text += ", next " + e.Next.Local().Format(time.DateTime)
+			}
+			text += "\n"
+		}
+		if _, err := fmt.Fprint(s.out, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

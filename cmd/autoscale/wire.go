@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -75,7 +76,7 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 		return r
 	}
 	file := store.Open(c.statePath(w.Dir()))
-	memory := &memory{file: file, key: r.key, dry: c.DryRun}
+	memory := &memory{file: file, key: r.key, dry: c.DryRun, before: func() (json.RawMessage, error) { return standing(w, file, now) }}
 	controller := control.Controller{
 		Policy: c.policy(), Source: source, Workload: w, Memory: memory, Signal: source.Identity(), Again: readAgain,
 		Decided: func(d autoscale.Decision) { c.printDecision(s, d) },
@@ -212,17 +213,33 @@ type memory struct {
 	key      store.Key
 	dry      bool
 	warnings []string
+	// before tells what stands before the first run; it is asked once.
+	before func() (json.RawMessage, error)
+	kept   json.RawMessage
 }
 
 // Load reads the state of the last run.
-func (m *memory) Load() (autoscale.State, []string, error) { return m.file.Load(m.key) }
+func (m *memory) Load() (autoscale.State, []string, error) {
+	state, warnings, err := m.file.Load(m.key)
+	if state.Known() {
+		m.before = nil
+	}
+	return state, warnings, err
+}
 
 // Save keeps the state for the next run.
 func (m *memory) Save(s autoscale.State) error {
 	if m.dry {
 		return nil
 	}
-	warnings, err := m.file.Save(m.key, s)
+	if m.before != nil {
+		kept, err := m.before()
+		if err != nil {
+			m.warnings = append(m.warnings, fmt.Sprintf("autoscale rollback --restore will not know what stood before this first run: %v", err))
+		}
+		m.before, m.kept = nil, kept
+	}
+	warnings, err := m.file.SaveFirst(m.key, s, m.kept)
 	m.warnings = append(m.warnings, warnings...)
 	return err
 }

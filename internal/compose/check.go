@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,17 +21,7 @@ type model struct {
 	Networks map[string]struct {
 		Name string `json:"name"`
 	} `json:"networks"`
-	Services map[string]struct {
-		ContainerName string `json:"container_name"`
-		NetworkMode   string `json:"network_mode"`
-		Image         string `json:"image"`
-		Ports         []struct {
-			HostIP    string `json:"host_ip"`
-			Published string `json:"published"`
-			Target    int    `json:"target"`
-			Protocol  string `json:"protocol"`
-		} `json:"ports"`
-	} `json:"services"`
+	Services map[string]service `json:"services"`
 }
 
 // pinPrefix begins the name of every temporary Compose file of ours. Compose
@@ -134,74 +125,109 @@ func (w *Workload) resolve(ctx context.Context, count int) (m model, err error) 
 
 // check refuses a project in which count replicas could not start.
 func (w *Workload) check(m model, count int) error {
+	if problems := w.obstacles(m, count); len(problems) > 0 {
+		return problems[0]
+	}
+	return nil
+}
+
+// obstacles are what keeps count replicas of the service from starting.
+func (w *Workload) obstacles(m model, count int) (problems []*Problem) {
 	service, ok := m.Services[w.cfg.Service]
 	if !ok {
-		known := make([]string, 0, len(m.Services))
-		for name := range m.Services {
-			known = append(known, name)
-		}
-		slices.Sort(known)
-		return fmt.Errorf("compose: the project in %s has no service %q; it has %s", w.project.dir, w.cfg.Service, strings.Join(known, ", "))
+		return []*Problem{w.noService(slices.Collect(maps.Keys(m.Services)))}
 	}
 	if count < 2 {
 		return nil
 	}
-	switch {
-	case service.ContainerName != "":
-		return w.containerName(service.ContainerName)
-	case service.NetworkMode == "host":
-		return fmt.Errorf("compose: service %q has network_mode: host, so its replicas would fight for one port; give it a network of its own", w.cfg.Service)
+	if service.ContainerName != "" {
+		problems = append(problems, w.containerName(service.ContainerName))
+	}
+	if service.NetworkMode == "host" {
+		problems = append(problems, &Problem{
+			Code:   CodeHostNetwork,
+			Fact:   fmt.Sprintf("service %q has network_mode: host, so its replicas would fight for one port", w.cfg.Service),
+			Remedy: "give it a network of its own",
+		})
 	}
 	for _, port := range service.Ports {
-		if err := w.checkPort(port.Published, port.Target, count); err != nil {
-			return err
+		if p := w.checkPort(port.Published, port.Target, count); p != nil {
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
+
+func (w *Workload) noService(known []string) *Problem {
+	slices.Sort(known)
+	return &Problem{
+		Code:   CodeNoService,
+		Fact:   fmt.Sprintf("the project in %s has no service %q", w.project.dir, w.cfg.Service),
+		Remedy: "it has " + strings.Join(known, ", "),
+	}
+}
+
+// checkPort refuses a port, or a range of ports, on the host that is too small
+// for count replicas; nil where it will do.
+func (w *Workload) checkPort(published string, target, count int) *Problem {
+	if published == "" || published == "0" {
+		return nil
+	}
+	of := fmt.Sprintf("service %q publishes host port", w.cfg.Service)
+	first, last, isRange := strings.Cut(published, "-")
+	from, err := strconv.Atoi(first)
+	if err != nil {
+		return &Problem{CodePortRange, fmt.Sprintf("%s %q, which is no port", of, published), "mend it in the Compose file"}
+	}
+	if !isRange {
+		return &Problem{
+			CodeFixedPort, fmt.Sprintf("%s %d, so only one replica can start", of, from),
+			fmt.Sprintf("use a range (%d-%d:%d) and read every replica with {replica}, or drop the port and put a proxy in front", from, from+10, target),
+		}
+	}
+	to, err := strconv.Atoi(last)
+	if err != nil || to < from {
+		return &Problem{CodePortRange, fmt.Sprintf("%ss %q, which is no range", of, published), "mend it in the Compose file"}
+	}
+	if size := to - from + 1; size < count {
+		return &Problem{
+			CodePortRange, fmt.Sprintf("%ss %s, enough for %d replicas, but %d are wanted", of, published, size, count),
+			fmt.Sprintf("widen the range to %d-%d, or lower --max", from, from+count-1),
 		}
 	}
 	return nil
 }
 
-// checkPort refuses a port, or a range of ports, on the host that is too small
-// for count replicas.
-func (w *Workload) checkPort(published string, target, count int) error {
-	if published == "" || published == "0" {
-		return nil
+func (w *Workload) containerName(name string) *Problem {
+	return &Problem{
+		Code:   CodeContainerName,
+		Fact:   fmt.Sprintf("service %q has container_name: %s, so only one replica can start", w.cfg.Service, strings.TrimSpace(name)),
+		Remedy: fmt.Sprintf("remove container_name (other services reach it as %q all the same)", w.cfg.Service),
 	}
-	first, last, isRange := strings.Cut(published, "-")
-	from, err := strconv.Atoi(first)
-	if err != nil {
-		return fmt.Errorf("compose: service %q publishes host port %q, which is no port; mend it in the Compose file", w.cfg.Service, published)
-	}
-	if !isRange {
-		return fmt.Errorf("compose: service %q publishes host port %d, so only one replica can start; use a range (%d-%d:%d) and read every replica with {replica}, or drop the port and put a proxy in front",
-			w.cfg.Service, from, from, from+10, target)
-	}
-	to, err := strconv.Atoi(last)
-	if err != nil || to < from {
-		return fmt.Errorf("compose: service %q publishes host ports %q, which is no range; mend it in the Compose file", w.cfg.Service, published)
-	}
-	if size := to - from + 1; size < count {
-		return fmt.Errorf("compose: service %q publishes host ports %s, enough for %d replicas, but %d are wanted; widen the range to %d-%d, or lower --max",
-			w.cfg.Service, published, size, count, from, from+count-1)
-	}
-	return nil
-}
-
-func (w *Workload) containerName(name string) error {
-	return fmt.Errorf("compose: service %q has container_name: %s, so only one replica can start; remove container_name (other services reach it as %q all the same)",
-		w.cfg.Service, strings.TrimSpace(name), w.cfg.Service)
 }
 
 // rejected is the error for a project that Compose rejects, with our own remedy
 // for what scaling brings up.
-func (w *Workload) rejected(err error, count int) error {
+func (w *Workload) rejected(err error, count int) *Problem {
 	switch said := err.Error(); {
 	case strings.Contains(said, "distinct values on 'scale'"):
-		return fmt.Errorf("compose: service %q has scale: beside deploy.replicas, and Compose rejects two different values; remove scale: and keep the count in %s",
-			w.cfg.Service, w.cfg.OverrideFile)
+		return w.scaleBeside()
 	case count > 1 && strings.Contains(said, "container name must be unique"):
 		return w.containerName("…")
 	}
-	return fmt.Errorf("compose: Docker Compose rejects the project in %s: %w; mend it (docker compose config shows the same), then run again", w.project.dir, err)
+	return &Problem{
+		Code:   CodeRejected,
+		Fact:   fmt.Sprintf("Docker Compose rejects the project in %s: %v", w.project.dir, err),
+		Remedy: "mend it (docker compose config shows the same), then run again",
+	}
+}
+
+func (w *Workload) scaleBeside() *Problem {
+	return &Problem{
+		Code:   CodeScale,
+		Fact:   fmt.Sprintf("service %q has scale: beside deploy.replicas, and Compose rejects two different values", w.cfg.Service),
+		Remedy: "remove scale: and keep the count in " + w.cfg.OverrideFile,
+	}
 }
 
 // skew tells in words where new replicas will differ from the running ones,

@@ -45,12 +45,15 @@ func findCompose(ctx context.Context, docker string) (*composeCommand, error) {
 		}
 		found = append(found, fmt.Sprintf("%s is version %s", strings.Join(words, " "), version))
 	}
-	said := "it is not installed"
+	code, said := CodeComposeMissing, "it is not installed"
 	if len(found) > 0 {
-		said = strings.Join(found, ", ")
+		code, said = CodeComposeOld, strings.Join(found, ", ")
 	}
-	return nil, fmt.Errorf("compose: Docker Compose %d.%d or later is needed, but %s; install the plugin (docker-compose-plugin in Docker's packages, docker-compose-v2 in Ubuntu's)",
-		leastCompose[0], leastCompose[1], said)
+	return nil, &Problem{
+		Code:   code,
+		Fact:   fmt.Sprintf("Docker Compose %d.%d or later is needed, but %s", leastCompose[0], leastCompose[1], said),
+		Remedy: "install the plugin (docker-compose-plugin in Docker's packages, docker-compose-v2 in Ubuntu's)",
+	}
 }
 
 // number is the first two parts of a version; zeros where it has none.

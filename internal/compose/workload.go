@@ -162,13 +162,22 @@ func (w *Workload) Observe(ctx context.Context) (autoscale.Replicas, error) {
 		r.Running = append(r.Running, one.Replica)
 	}
 	if !w.project.carried && r.Current > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("compose: a plain \"docker compose up -d\" does not read %s and would undo the scaling; put this line into %s (the next up -d may recreate service %s once): %s",
-			w.cfg.OverrideFile, filepath.Join(w.project.dir, ".env"), w.cfg.Service, w.project.remedy()))
+		r.Warnings = append(r.Warnings, w.notCarried().Error())
 	}
 	r.Warnings = append(r.Warnings, w.foresee()...)
 	settings, err := w.settings(ctx)
 	r.Settings = settings
 	return r, err
+}
+
+// notCarried is the problem of an override file that only we read.
+func (w *Workload) notCarried() *Problem {
+	return &Problem{
+		Code: CodeNotCarried,
+		Fact: fmt.Sprintf("a plain \"docker compose up -d\" does not read %s and would undo the scaling", w.cfg.OverrideFile),
+		Remedy: fmt.Sprintf("put this line into %s (the next up -d may recreate service %s once): %s",
+			filepath.Join(w.project.dir, ".env"), w.cfg.Service, w.project.remedy()),
+	}
 }
 
 // foresee tells what would stop a raise, as far as the running replicas show it,
@@ -180,11 +189,11 @@ func (w *Workload) foresee() (warnings []string) {
 	if w.cfg.Max < 2 || len(w.seen.replicas) == 0 {
 		return warnings
 	}
-	var errs []error
+	var problems []*Problem
 	r := w.seen.replicas[0]
 	parts := []string{w.project.name, w.cfg.Service, r.listed.Labels[labelNumber]}
 	if r.Name != strings.Join(parts, "-") && r.Name != strings.Join(parts, "_") { // as Compose 1 named them
-		errs = append(errs, w.containerName(r.Name))
+		problems = append(problems, w.containerName(r.Name))
 	}
 	for _, spec := range slices.Sorted(maps.Keys(r.found.HostConfig.PortBindings)) {
 		inside, _, _ := strings.Cut(spec, "/")
@@ -193,12 +202,12 @@ func (w *Workload) foresee() (warnings []string) {
 			continue
 		}
 		for _, b := range r.found.HostConfig.PortBindings[spec] {
-			errs = append(errs, w.checkPort(b.HostPort, target, w.cfg.Max))
+			problems = append(problems, w.checkPort(b.HostPort, target, w.cfg.Max))
 		}
 	}
-	for _, err := range errs {
-		if err != nil {
-			warnings = append(warnings, "--max cannot be reached: "+err.Error())
+	for _, p := range problems {
+		if p != nil {
+			warnings = append(warnings, "--max cannot be reached: "+p.Error())
 		}
 	}
 	return warnings
@@ -296,8 +305,7 @@ func (w *Workload) unknownService(ctx context.Context) error {
 	if slices.Contains(known, w.cfg.Service) {
 		return nil
 	}
-	slices.Sort(known)
-	return fmt.Errorf("compose: the project in %s has no service %q; it has %s", w.project.dir, w.cfg.Service, strings.Join(known, ", "))
+	return w.noService(known)
 }
 
 // startArgs are args as a person would type them in the folder.

@@ -33,6 +33,8 @@ type member struct {
 type entry struct {
 	Key
 	State autoscale.State `json:"state"`
+	// Before is what stood before the first run, in its provider's own words.
+	Before json.RawMessage `json:"before,omitempty"`
 }
 
 // strange is the error of a file that is not to be read as a state file, but
@@ -188,6 +190,16 @@ func (d *document) state(k Key) (autoscale.State, error) {
 	return e.State, nil
 }
 
+// before is what the entry of k keeps of the time before its first run. The
+// error is a *strange.
+func (d *document) before(k Key) (json.RawMessage, error) {
+	e, err := decode(d.find(k))
+	if err != nil {
+		return nil, corrupt("entry %s: %w", k, err)
+	}
+	return e.Before, nil
+}
+
 // decode reads one entry.
 func decode(value json.RawMessage) (entry, error) {
 	var e entry
@@ -267,12 +279,12 @@ func quote(s string) []byte {
 	return quoted
 }
 
-// encode makes the entry of k. It fails on a state with numbers that JSON does
+// encode makes an entry. It fails on a state with numbers that JSON does
 // not have: NaN and the infinities.
-func encode(k Key, s autoscale.State) (member, error) {
-	value, err := json.MarshalIndent(entry{Key: k, State: s}, "    ", "  ")
+func encode(e entry) (member, error) {
+	value, err := json.MarshalIndent(e, "    ", "  ")
 	if err != nil {
 		return member{}, err
 	}
-	return member{name: k.String(), value: value}, nil
+	return member{name: e.String(), value: value}, nil
 }

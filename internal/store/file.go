@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,9 @@ type File struct {
 // Open names the state file at path. Nothing is read yet, and the file need not
 // exist.
 func Open(path string) *File { return &File{path: path, max: maxFile} }
+
+// Path is where the state file lies.
+func (f *File) Path() string { return f.path }
 
 // Load reads the state of workload k. It changes nothing on disk.
 //
@@ -61,8 +65,13 @@ func (f *File) Load(k Key) (s autoscale.State, warnings []string, err error) {
 // After an error the file is what it was. A process killed at any moment leaves
 // the old file or the new one.
 func (f *File) Save(k Key, s autoscale.State) (warnings []string, err error) {
-	own, err := encode(k, s)
-	if err != nil {
+	return f.SaveFirst(k, s, nil)
+}
+
+// SaveFirst is Save that also keeps, where k has no entry yet, what stood before
+// the first run: JSON that Before gives back.
+func (f *File) SaveFirst(k Key, s autoscale.State, before json.RawMessage) (warnings []string, err error) {
+	if _, err := encode(entry{Key: k, State: s, Before: before}); err != nil {
 		return nil, fmt.Errorf("store: state of %s cannot be saved: %w", k, err)
 	}
 	path, unlock, err := lockBeside(f.path)
@@ -71,12 +80,16 @@ func (f *File) Save(k Key, s autoscale.State) (warnings []string, err error) {
 	}
 	defer unlock()
 	doc, err := f.read(path)
-	if err == nil {
-		_, err = doc.state(k)
+	if err == nil && doc.find(k) != nil {
+		before, err = doc.before(k)
 	}
 	odd, ok := errors.AsType[*strange](err)
 	if !ok && err != nil {
 		return nil, err
+	}
+	own, err := encode(entry{Key: k, State: s, Before: before})
+	if err != nil {
+		return nil, fmt.Errorf("store: state of %s cannot be saved: %w", k, err)
 	}
 	doc.set(own)
 	data, dropped := f.fit(&doc, own.name)
@@ -114,6 +127,23 @@ func (f *File) fit(doc *document, keep string) (data []byte, dropped []string) {
 		data = doc.bytes()
 	}
 	return data, dropped
+}
+
+// Before is what SaveFirst kept of the time before the first run of workload k;
+// nil where nothing did, or where the file is not readable as ours.
+func (f *File) Before(k Key) (json.RawMessage, error) {
+	doc, err := f.read(f.path)
+	if err != nil || doc.find(k) == nil {
+		if _, ok := errors.AsType[*strange](err); ok {
+			err = nil
+		}
+		return nil, err
+	}
+	before, err := doc.before(k)
+	if _, ok := errors.AsType[*strange](err); ok {
+		return nil, nil
+	}
+	return before, err
 }
 
 // Remove takes the entry of workload k out, and the file away with its last

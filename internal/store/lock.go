@@ -221,3 +221,7 @@ func command() string {
 	}
 	return name
 }
+
+// LockFolder is the folder that the lock files lie in: every run must be able to
+// write there.
+func LockFolder() string { return lockDir() }

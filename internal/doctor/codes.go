@@ -1,0 +1,35 @@
+package doctor
+
+import "github.com/five-keys/autoscale/internal/compose"
+
+// Codes of findings that are not the Compose project's.
+const (
+	CodeUnreachable  = "metrics-unreachable"
+	CodeLate         = "metrics-late"
+	CodeSlow         = "metrics-slow"
+	CodeTooLarge     = "metrics-too-large"
+	CodeMalformed    = "metrics-malformed"
+	CodeAbsent       = "metric-absent"
+	CodeKindUnknown  = "metric-kind-unknown"
+	CodeNoNumber     = "metric-no-number"
+	CodeStale        = "metric-stale"
+	CodeOneOfSeveral = "one-of-several"
+	CodeTracked      = "override-in-git"
+	CodeNoSchedule   = "no-schedule"
+	CodeTwoSchedules = "schedules-several"
+	CodeInactive     = "schedule-inactive"
+	CodeSilent       = "schedule-silent"
+)
+
+// level is how much a finding of that code matters.
+func level(code string) Level {
+	switch code {
+	case CodeNoSchedule:
+		return LevelNote
+	case CodeSlow, CodeTracked, CodeTwoSchedules, CodeSilent,
+		compose.CodeEngineOld, compose.CodeNotCarried, compose.CodeSharedVolume, compose.CodeNoHealthCheck, compose.CodeNoGracePeriod,
+		compose.CodeNoRestart, compose.CodeUnset, compose.CodeMemory, compose.CodeCPU, compose.CodeProxy:
+		return LevelWarning
+	}
+	return LevelError
+}

@@ -1,0 +1,183 @@
+// Package doctor looks at a set-up before it is switched on: what would go wrong
+// later, each finding with its remedy. It changes nothing; what it could mend it
+// offers as a Fix.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/compose"
+	"github.com/five-keys/autoscale/internal/prometheus"
+	"github.com/five-keys/autoscale/internal/schedule"
+	"github.com/five-keys/autoscale/internal/store"
+)
+
+// Level says how much a finding matters.
+type Level string
+
+const (
+	// LevelError is what keeps the service from being scaled.
+	LevelError Level = "error"
+	// LevelWarning is what will hurt some day.
+	LevelWarning Level = "warning"
+	// LevelNote is worth knowing; alone it leaves a set-up sound.
+	LevelNote Level = "note"
+)
+
+// Finding is one thing that is not as it should be.
+type Finding struct {
+	// Code is a stable name; docs/doctor.md has them all.
+	Code   string `json:"code"`
+	Level  Level  `json:"level"`
+	Text   string `json:"text"`
+	Remedy string `json:"remedy"`
+	// Fix is nil where nothing can safely be done about it from here.
+	Fix *Fix `json:"fix,omitempty"`
+}
+
+// Fix is something that mends a finding.
+type Fix struct {
+	// Text says what Apply does, as an order: "append … to …".
+	Text  string                      `json:"text"`
+	Apply func(context.Context) error `json:"-"`
+}
+
+// Report is what an examination came to.
+type Report struct {
+	Project string
+	// Facts are what is so, in short lines, for people.
+	Facts    []string
+	Findings []Finding
+}
+
+// Sound reports whether nothing was found that has to be mended.
+func (r Report) Sound() bool {
+	for _, f := range r.Findings {
+		if f.Level != LevelNote {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Report) add(code, text, remedy string) *Finding {
+	r.Findings = append(r.Findings, Finding{Code: code, Level: level(code), Text: text, Remedy: remedy})
+	return &r.Findings[len(r.Findings)-1]
+}
+
+func (r *Report) addProblem(p *compose.Problem) *Finding { return r.add(p.Code, p.Fact, p.Remedy) }
+
+func (r *Report) fact(format string, args ...any) {
+	r.Facts = append(r.Facts, fmt.Sprintf(format, args...))
+}
+
+// Setup is what is examined.
+type Setup struct {
+	Compose compose.Config
+	Metrics prometheus.Config
+	// StateFile names the state file of the project in folder dir.
+	StateFile func(dir string) string
+	// Now is the time that ages are counted to.
+	Now time.Time
+}
+
+// Examine looks at everything and changes nothing. An error says that the
+// looking itself failed; the Report holds what was seen until then.
+func Examine(ctx context.Context, s Setup) (Report, error) {
+	var r Report
+	source, err := prometheus.New(s.Metrics)
+	if err != nil {
+		return r, err
+	}
+	w, seen, err := s.workload(ctx, &r)
+	if w != nil {
+		defer w.Close()
+	}
+	if err != nil {
+		return r, err
+	}
+	var ports []uint16
+	dir := s.Compose.Dir
+	if w != nil {
+		ports, dir, r.Project = w.ExposedPorts(), w.Dir(), w.Project()
+		tracked(ctx, &r, w)
+	}
+	s.metrics(ctx, &r, source, seen.Running, ports)
+	if ctx.Err() != nil {
+		return r, fmt.Errorf("interrupted: %w", context.Cause(ctx))
+	}
+	last, err := lastRun(store.Open(s.StateFile(dir)).Journal(), s.Compose.Service, dir)
+	if err != nil {
+		r.fact("journal: %v", err)
+	}
+	entries, warnings, err := schedule.Find(ctx, schedule.Workload{Service: s.Compose.Service, Dir: dir})
+	for _, warning := range warnings {
+		r.fact("schedule: %s", warning)
+	}
+	if err != nil {
+		return r, err
+	}
+	scheduled(&r, entries, last, s.Now)
+	return r, nil
+}
+
+// workload finds the service and what speaks against scaling it. It is nil
+// where it cannot be found.
+func (s Setup) workload(ctx context.Context, r *Report) (*compose.Workload, autoscale.Replicas, error) {
+	w, err := compose.Find(ctx, s.Compose)
+	if ctx.Err() != nil {
+		return nil, autoscale.Replicas{}, context.Cause(ctx)
+	}
+	if err != nil {
+		r.addProblem(compose.FindProblem(err))
+		return nil, autoscale.Replicas{}, nil
+	}
+	seen, err := w.Observe(ctx)
+	if ctx.Err() != nil {
+		return w, seen, context.Cause(ctx)
+	}
+	if err != nil {
+		r.addProblem(compose.FindProblem(err))
+		return w, seen, nil
+	}
+	survey, err := w.Survey(ctx)
+	if err != nil {
+		return w, seen, err
+	}
+	if seen.Stopped != nil {
+		r.addProblem(compose.FindProblem(seen.Stopped))
+	}
+	for _, p := range survey.Problems {
+		if seen.Stopped != nil && compose.FindProblem(seen.Stopped).Code == p.Code {
+			continue // said already
+		}
+		found := r.addProblem(&p)
+		if p.Code == compose.CodeNotCarried {
+			found.Fix = carry(w)
+		}
+	}
+	if survey.Engine != "" {
+		r.fact("engine: Docker %s, Compose %s", survey.Engine, orElse(survey.Compose, "missing"))
+		r.fact("replicas: %d of at most %d", survey.Replicas, s.Compose.Max)
+	}
+	return w, seen, nil
+}
+
+// carry makes a plain "docker compose up" read the override.
+func carry(w *compose.Workload) *Fix {
+	path, line, ok := w.Carry()
+	if !ok {
+		return nil
+	}
+	return &Fix{Text: fmt.Sprintf("append %s to %s", line, path), Apply: w.CarryOverride}
+}
+
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}

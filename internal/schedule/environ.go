@@ -1,0 +1,85 @@
+package schedule
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// defaultPath is the PATH that a scheduler gives to its commands: Debian's cron
+// (crontab(5)), and systemd (systemd.exec(5)).
+func defaultPath(kind string) string {
+	if kind == KindCron {
+		return "/usr/bin:/bin"
+	}
+	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+}
+
+// Environment is what of environ a run needs that its scheduler would not give
+// it: PATH where the docker command, or docker-compose, would be another one or
+// none, HOME where docker's own folder lies there, and all of DOCKER_* and
+// COMPOSE_*. What seems to be secret is left out, with a warning.
+func Environment(environ []string, kind string, system bool, docker string) (env, warnings []string) {
+	values := map[string]string{}
+	for _, setting := range environ {
+		name, value, _ := strings.Cut(setting, "=")
+		values[name] = value
+	}
+	for _, program := range []string{docker, "docker-compose"} {
+		now := lookPath(program, values["PATH"])
+		if strings.Contains(program, "/") || now == lookPath(program, defaultPath(kind)) {
+			continue
+		}
+		if len(env) == 0 {
+			env = append(env, "PATH="+values["PATH"])
+		}
+	}
+	if home := values["HOME"]; kind == KindSystemd && system && home != "" && values["DOCKER_CONFIG"] == "" {
+		if info, err := os.Stat(filepath.Join(home, ".docker")); err == nil && info.IsDir() {
+			env = append(env, "HOME="+home) // systemd sets it for no one but a user
+		}
+	}
+	var left []string
+	for _, setting := range slices.Sorted(slices.Values(environ)) {
+		name, value, _ := strings.Cut(setting, "=")
+		if !strings.HasPrefix(name, "DOCKER_") && !strings.HasPrefix(name, "COMPOSE_") || value == "" {
+			continue
+		}
+		if slices.ContainsFunc([]string{"PASS", "TOKEN", "SECRET", "AUTH", "KEY"}, func(s string) bool { return strings.Contains(name, s) }) {
+			left = append(left, name)
+			continue
+		}
+		env = append(env, setting)
+	}
+	if len(left) > 0 {
+		warnings = append(warnings, fmt.Sprintf("%s may be secret, and a schedule is a file that others may read: left out; put what docker needs into its own configuration (docker login)", strings.Join(left, ", ")))
+	}
+	return env, warnings
+}
+
+// lookPath is the program that a PATH leads to; empty where none.
+func lookPath(program, path string) string {
+	for _, folder := range filepath.SplitList(path) {
+		found := filepath.Join(folder, program)
+		if info, err := os.Stat(found); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			if real, err := filepath.EvalSymlinks(found); err == nil {
+				return real
+			}
+			return found
+		}
+	}
+	return ""
+}
+
+// Environ is everything that a command of the job finds in its environment when
+// the scheduler starts it, for trying it beforehand.
+func (j Job) Environ(kind string) []string {
+	home, err := os.UserHomeDir()
+	env := []string{"PATH=" + defaultPath(kind), "LANG=C.UTF-8"}
+	if err == nil && (kind == KindCron || !j.System) {
+		env = append(env, "HOME="+home, "LOGNAME="+userName(), "SHELL=/bin/sh")
+	}
+	return append(env, j.Env...) // the later one wins
+}

@@ -1,0 +1,141 @@
+package schedule
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCrontabEntries: every line that may decide on the service is found, and
+// only what is surely another's is not.
+func TestCrontabEntries(t *testing.T) {
+	w := Workload{Service: "app", Dir: "/srv/bot"}
+	for line, want := range map[string]string{ // "": left out; acts; still; with the rhythm
+		`*/2 * * * * cd /srv/bot && /usr/bin/python3 tools/autoscale.py --provider=compose >> /x 2>&1`:  "acts 2m0s",
+		`* * * * * cd /srv/bot && PATH=/x DOCKER_HOST=y autoscale --provider=compose --max-up=50\% >>x`: "acts 1m0s",
+		`@hourly cd /srv/bot; flock -n /tmp/x autoscale --provider compose`:                             "acts 1h0m0s",
+		`5 4 * * 1 bash -c "cd /srv/bot && exec autoscale --service=app"`:                               "acts 0s",
+		`* * * * * autoscale --provider=compose --project-dir=/srv/bot`:                                 "acts 1m0s",
+		`* * * * * autoscale --provider=compose --project-dir /srv/bot/`:                                "acts 1m0s",
+		`* * * * * autoscale --provider=compose`:                                                        "acts 1m0s", // who knows where
+		`* * * * * cd ~/bot && autoscale --provider=compose`:                                            "acts 1m0s",
+		`* * * * * cd "$HOME" && autoscale --provider=compose`:                                          "acts 1m0s",
+		`* * * * * cd /srv/bot && autoscale --mode=observe`:                                             "still 1m0s",
+		`* * * * * cd /srv/bot && autoscale --dry-run`:                                                  "still 1m0s",
+		`* * * * * cd /srv/bot && autoscale "`:                                                          "acts 1m0s", // no shell reads it
+		`* * * * * cd /srv/other && autoscale --provider=compose`:                                       "",
+		`* * * * * cd /srv/bot && autoscale --service=web`:                                              "",
+		`* * * * * cd /srv/bot && autoscale --service web`:                                              "",
+		`* * * * * cd /srv/bot && autoscale --provider=k8s`:                                             "",
+		`* * * * * cd /srv/bot && autoscale status`:                                                     "",
+		`# * * * * * cd /srv/bot && autoscale`:                                                          "",
+		`AUTOSCALE=autoscale`:                                                                           "",
+		`* * * * * cat /var/log/autoscale.log`:                                                          "",
+		`* * * *`:                                                                                       "",
+		`* * * * * true % cd /srv/bot && autoscale`:                                                     "",
+	} {
+		got := ""
+		for _, e := range (crontab{where: "x", text: line + "\n"}).entries(w) {
+			got = map[bool]string{true: "acts ", false: "still "}[e.Acts] + e.Every.String()
+			if e.Ours || e.Edited || e.Text != line {
+				t.Errorf("%s: %+v", line, e)
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+	named := crontab{text: "* * * * * root cd /srv/bot && autoscale\n", named: true}
+	if got := named.entries(w); len(got) != 1 || !got[0].Acts {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestOurLines: our own line is known by its marker, and a changed one as that.
+func TestOurLines(t *testing.T) {
+	j := seeds()
+	j.System = false
+	line, err := j.Cron()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := j.mark(line) + "\n" + line + "\n"
+	var removed []string
+	table := crontab{where: "x", text: "# mine\nA=b\n" + lines + "1 2 3 4 5 other\n", remove: func(_ context.Context, lines string) error {
+		removed = append(removed, lines)
+		return nil
+	}}
+	found := table.entries(j.Workload)
+	if len(found) != 1 || !found[0].Ours || found[0].Edited || !found[0].Acts {
+		t.Fatalf("%+v", found)
+	}
+	if err := found[0].Remove(t.Context()); err != nil || !slices.Equal(removed, []string{lines}) {
+		t.Errorf("%v %q", err, removed)
+	}
+	if other := table.entries(Workload{Service: "web", Dir: "/srv/bot"}); len(other) != 0 {
+		t.Errorf("another service's: %+v", other)
+	}
+	table.text = strings.Replace(table.text, "--max=5", "--max=9", 1)
+	found = table.entries(j.Workload)
+	if len(found) != 1 || found[0].Ours || !found[0].Edited || found[0].Remove(t.Context()) == nil {
+		t.Errorf("%+v", found)
+	}
+	for _, c := range []struct {
+		e    Entry
+		kind string
+		says string
+	}{
+		{found[0], KindCron, "was changed since"},
+		{Entry{Ours: true, Kind: KindCron, Where: "/etc/cron.d/autoscale"}, KindCron, "scheduled already"},
+		{Entry{Ours: true, Kind: KindCron, Where: "crontab of " + userName()}, KindSystemd, "scheduled already"},
+		{Entry{Acts: true, Kind: KindCron, Where: "/etc/crontab"}, KindCron, "by somebody else"},
+		{Entry{Kind: KindCron, Where: "/etc/crontab"}, KindCron, ""},
+		{Entry{Ours: true, Acts: true, Kind: KindCron, Where: "crontab of " + userName()}, KindCron, ""},
+	} {
+		_, err := j.replaces([]Entry{c.e}, c.kind)
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%+v: %v, want %q", c.e, err, c.says)
+		}
+	}
+}
+
+func TestNextAfter(t *testing.T) {
+	at := time.Date(2026, 11, 24, 10, 5, 30, 0, time.UTC)
+	for every, want := range map[time.Duration]string{time.Minute: "10:06:00", 2 * time.Minute: "10:06:00", 30 * time.Minute: "10:30:00", 6 * time.Hour: "12:00:00"} {
+		if got := nextAfter(at, every).Format(time.TimeOnly); got != want {
+			t.Errorf("%s: %s, want %s", every, got, want)
+		}
+	}
+}
+
+// TestEnvironment: only what the scheduler does not give by itself is written,
+// and nothing that may be secret.
+func TestEnvironment(t *testing.T) {
+	env, warnings := Environment([]string{"PATH=/nowhere", "HOME=/nowhere", "DOCKER_HOST=unix:///x", "COMPOSE_FILE=a:b", "DOCKER_PASSWORD=p", "DOCKER_TLS=", "TERM=x"}, KindSystemd, true, "no-such-docker")
+	if !slices.Equal(env, []string{"COMPOSE_FILE=a:b", "DOCKER_HOST=unix:///x"}) || len(warnings) != 1 || strings.Contains(warnings[0], "=p") {
+		t.Errorf("%q %q", env, warnings)
+	}
+	dir := t.TempDir()
+	program(t, dir, "docker")
+	env, _ = Environment([]string{"PATH=/nowhere:" + dir}, KindCron, false, "docker")
+	if !slices.Equal(env, []string{"PATH=/nowhere:" + dir}) {
+		t.Errorf("%q", env)
+	}
+	if env, _ := Environment([]string{"PATH=/nowhere:" + dir}, KindCron, false, dir+"/docker"); len(env) != 0 {
+		t.Errorf("%q", env)
+	}
+}
+
+// FuzzCrontabEntries: no crontab makes it panic.
+func FuzzCrontabEntries(f *testing.F) {
+	f.Add("* * * * * cd /x && autoscale\n")
+	f.Add("@daily sh -c 'sh -c \"autoscale $(x)\"'\n")
+	f.Add(seeds().mark("x") + "\nx\n")
+	f.Fuzz(func(_ *testing.T, text string) {
+		w := Workload{Service: "app", Dir: "/srv/bot"}
+		crontab{text: text}.entries(w)
+		crontab{text: text, named: true, remove: func(context.Context, string) error { return nil }}.entries(w)
+	})
+}
