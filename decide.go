@@ -202,14 +202,14 @@ func (r *run) judge(o Observation) load {
 	switch {
 	case l.verdict == OK:
 		r.next.Doubts = 0
-		r.step(StageJudge, r.From, ReadingTrusted, "%s", rps(l.rps))
+		r.step(StageJudge, r.From, ReadingTrusted, "%s", RPS(l.rps))
 	case l.verdict == Warming:
 		r.next.Doubts = 0
-		r.step(StageJudge, r.From, ReadingWarming, "at least %s (%s)", rps(l.rps), l.detail)
+		r.step(StageJudge, r.From, ReadingWarming, "at least %s (%s)", RPS(l.rps), l.detail)
 	default:
 		r.next.Doubts++
 		if l.rps > 0 {
-			r.step(StageJudge, r.From, ReadingDoubtful, "at least %s, %s (%s)", rps(l.rps), l.verdict, l.detail)
+			r.step(StageJudge, r.From, ReadingDoubtful, "at least %s, %s (%s)", RPS(l.rps), l.verdict, l.detail)
 		} else {
 			r.step(StageJudge, r.From, ReadingDoubtful, "reading is %s (%s)", l.verdict, l.detail)
 		}
@@ -261,7 +261,7 @@ func (r *run) recommend(l load) bool {
 		return false
 	}
 	r.step(StageRecommend, want, LoadAboveTarget, "more than the %s that %s may carry, so %s",
-		rps(r.p.raiseAbove(r.From)), replicas(r.From), replicas(want))
+		RPS(r.p.raiseAbove(r.From)), replicas(r.From), replicas(want))
 	return true
 }
 

@@ -38,14 +38,14 @@ func (d Decision) Sentence() string {
 func (n Next) String() string {
 	var parts []string
 	if n.Up != nil {
-		parts = append(parts, fmt.Sprintf("%s above %s", replicas(n.Up.To), rps(n.Up.RPS)))
+		parts = append(parts, fmt.Sprintf("%s above %s", replicas(n.Up.To), RPS(n.Up.RPS)))
 	}
 	if n.Down != nil {
 		to := strconv.Itoa(n.Down.To)
 		if n.Up == nil {
 			to = replicas(n.Down.To)
 		}
-		parts = append(parts, fmt.Sprintf("%s at %s or less%s", to, rps(n.Down.RPS), until(n.Down.HeldUntil)))
+		parts = append(parts, fmt.Sprintf("%s at %s or less%s", to, RPS(n.Down.RPS), until(n.Down.HeldUntil)))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -58,8 +58,8 @@ func until(t time.Time) string {
 	return ", held until " + clock(t.Add(time.Second-1).Truncate(time.Second))
 }
 
-// rps writes a load the way people do: 0.25 rps, 7.5 rps, 180 rps.
-func rps(v float64) string {
+// RPS writes a load in requests/s the way people do: 0.25 rps, 7.5 rps, 180 rps.
+func RPS(v float64) string {
 	digits := 0
 	switch {
 	case v != 0 && math.Abs(v) < 1:

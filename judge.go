@@ -116,7 +116,7 @@ func judgeUnread(p Policy, o Observation, all []rate, processes map[string]Proce
 		stands := max(p.Target, highest)
 		all[i].long, all[i].short, all[i].verdict = stands, stands, OK
 		warnings = append(warnings, fmt.Sprintf("replica %s has not been read for %s (%s); taken to carry %s", r.name,
-			short(o.At.Time.Sub(since).Round(time.Minute)), strings.TrimSuffix(string(r.verdict)+": "+r.detail, ": "), rps(stands)))
+			short(o.At.Time.Sub(since).Round(time.Minute)), strings.TrimSuffix(string(r.verdict)+": "+r.detail, ": "), RPS(stands)))
 	}
 	return warnings
 }

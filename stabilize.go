@@ -60,7 +60,7 @@ func stabilize(p Policy, history []Point, kept time.Time, count int, now time.Ti
 			continue
 		}
 		want := min(p.replicasLow(point.Load), p.Max)
-		raise(min(want, count), end, ScaleDownStabilized, fmt.Sprintf("%s at %s", rps(point.Load), clock(point.Time)))
+		raise(min(want, count), end, ScaleDownStabilized, fmt.Sprintf("%s at %s", RPS(point.Load), clock(point.Time)))
 	}
 	return h
 }

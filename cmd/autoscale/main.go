@@ -161,6 +161,9 @@ func lookBack(parser *kong.Kong) {
 		case "status", "explain", "rollback":
 			for _, flag := range command.Flags {
 				flag.Required = false
+				if flag.Name == "service" && command.Name != "rollback" { // all, unless one is named
+					flag.HasDefault, flag.Default = false, ""
+				}
 			}
 		}
 	}

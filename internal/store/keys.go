@@ -26,3 +26,18 @@ func (f *File) Keys(dir, service string) ([]Key, error) {
 	}
 	return keys, nil
 }
+
+// All are the keys of every entry that can be read, in the file's order. A file
+// that Load takes as a first run has none.
+func (f *File) All() (keys []Key, err error) {
+	doc, err := f.read(f.path)
+	if _, ok := errors.AsType[*strange](err); ok {
+		return nil, nil
+	}
+	for _, m := range doc.entries {
+		if e, err := decode(m.value); err == nil {
+			keys = append(keys, e.Key)
+		}
+	}
+	return keys, err
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/store"
+)
+
+// inUTC has the machine's zone be UTC for one test.
+func inUTC(t *testing.T) {
+	t.Helper()
+	was := time.Local
+	time.Local = time.UTC
+	t.Cleanup(func() { time.Local = was })
+}
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+// raise is a run that went from 1 to 3 replicas.
+func raise(service string) store.Record {
+	return store.Record{
+		Time: noon.Add(6 * time.Second), Workload: store.Key{Provider: "compose", Engine: "e", Project: "bot", Service: service, Dir: "/srv/bot"},
+		Reading: autoscale.Reading{Metric: "http_requests_per_second", Kind: autoscale.Gauge, Scope: autoscale.ScopeReplica, Samples: []autoscale.Sample{
+			{Name: "bot-app-1", Time: noon, Value: 110, Verdict: autoscale.OK},
+			{Name: "bot-app-2", Time: noon, Verdict: autoscale.Unreachable, Detail: "connection refused"},
+		}},
+		Decision: autoscale.Decision{
+			At: noon, From: 1, To: 3, Want: 3, Load: 110, Verdict: autoscale.Partial, Reason: "LoadAboveTarget",
+			Steps: []autoscale.Step{
+				{Stage: "judge", To: 1, Reason: "ReadingDoubtful", Detail: "reading is partial"},
+				{Stage: "recommend", To: 3, Reason: "LoadAboveTarget", Detail: "more than the 44 rps that 1 replica may carry, so 3 replicas"},
+			},
+			Next: autoscale.Next{Up: &autoscale.Change{To: 4, RPS: 132}, Down: &autoscale.Change{To: 2, RPS: 72, HeldUntil: noon.Add(time.Minute)}},
+		},
+		Outcome: store.Outcome{Result: "failed", Count: 2, Error: "compose: bot-app-3 exited"},
+	}
+}
+
+func TestStory(t *testing.T) {
+	inUTC(t)
+	want := `2026-11-24 12:00:00  app in bot: 1 -> 3 replicas
+
+  load      110 rps, partial: http_requests_per_second, a gauge, of each replica
+            bot-app-1  110  12:00:00  ok
+            bot-app-2  -    12:00:00  unreachable: connection refused
+
+  why       judge      1  ReadingDoubtful  reading is partial
+            recommend  3  LoadAboveTarget  more than the 44 rps that 1 replica may carry, so 3 replicas
+  next      4 replicas above 132 rps; 2 at 72 rps or less, held until 12:01:00
+  outcome   failed, 2 run
+  error     compose: bot-app-3 exited
+`
+	if got := story(raise("app")); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if got := line(raise("app")); !strings.HasPrefix(got, "2026-11-24 12:00:00 app: 1 -> 3 replicas: reading is partial; ") || !strings.HasSuffix(got, "[failed, 2 run: compose: bot-app-3 exited]") {
+		t.Error(got)
+	}
+}
+
+func TestStatusTable(t *testing.T) {
+	inUTC(t)
+	r := raise("app")
+	state := autoscale.State{
+		At: autoscale.Instant{Time: noon}, Gap: 2 * time.Minute, Count: 2, Doubts: 3,
+		Failure: &autoscale.Failure{Count: 2, Until: noon.Add(4 * time.Minute)},
+	}
+	got := table([]standingOf{standingBy(r.Workload, state, &r, &r, noon.Add(10*time.Minute))}, noon.Add(10*time.Minute))
+	want := `SERVICE  PROJECT  REPLICAS  LOAD     READING  LAST RUN              NEXT
+app      bot      2         110 rps  partial  12:00:00 (10m0s ago)  4 replicas above 132 rps; 2 at 72 rps or less, held until 12:01:00
+app: no run for 10m0s; the ones before came every 2m0s: does the schedule still run?
+app: the last run, or runs (3), could not trust the reading; nothing goes down meanwhile
+app: new replicas did not start (2 times in a row); the next attempt is made after 12:04:00
+app: the last run failed: compose: bot-app-3 exited
+app: last move: 1 -> 2 replicas at 2026-11-24 12:00:00
+`
+	if got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
+// TestLookBack: status and explain of a folder in which two services ran, and of
+// one in which nothing did.
+func TestLookBack(t *testing.T) {
+	inUTC(t)
+	dir := t.TempDir()
+	of := "--project-dir=" + dir
+	for _, command := range []string{"status", "explain"} {
+		if status, out, errs := runs(t, command, of); status != statusDoubt || out != "" || !strings.Contains(errs, "dry runs are not kept") {
+			t.Errorf("%s: %d %s%s", command, status, out, errs)
+		}
+	}
+	file := store.Open(dir + "/tools/.autoscale_state.json")
+	for i, service := range []string{"app", "web", "app"} {
+		r := raise(service)
+		r.Decision.At = noon.Add(time.Duration(i) * time.Minute)
+		if i == 2 {
+			r.Decision.To, r.Decision.Want, r.Outcome, r.Decision.Verdict = 1, 1, store.Outcome{Result: "unchanged", Count: 1}, autoscale.OK
+		}
+		if err := file.Journal().Append(r); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := file.Save(r.Workload, autoscale.State{At: autoscale.Instant{Time: r.Decision.At}, Count: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		args   []string
+		status int
+		lines  int // of the standard output; 0 for any
+		says   string
+	}{
+		{[]string{"status"}, statusDone, 0, "\nweb  "},
+		{[]string{"status", "--service=app", "--provider=compose", "--min=1", "--max=5", "--rps-target=40"}, statusDone, 0, "\napp  "},
+		{[]string{"status", "--service=none"}, statusDoubt, 0, `service "none"`},
+		{[]string{"explain"}, statusDone, 0, "2026-11-24 12:02:00  app in bot: 1 replica kept"},
+		{[]string{"explain", "--service=web"}, statusDone, 0, "2026-11-24 12:01:00  web in bot: 1 -> 3 replicas"},
+		{[]string{"explain", "--last=9"}, statusDone, 3, "12:01:00 web: 1 -> 3"},
+		{[]string{"explain", "--changes"}, statusDone, 2, "12:00:00 app: 1 -> 3"},
+		{[]string{"explain", "--at=2026-11-24 12:00"}, statusDone, 0, "then      2026-11-24 12:01:00 web"},
+		{[]string{"explain", "--at=2026-11-24 12:01", "--service=app"}, statusDone, 0, "2026-11-24 12:00:00  app in bot"},
+		{[]string{"explain", "--at=2026-11-24 11:00"}, statusDoubt, 0, "no decision is recorded before 2026-11-24 11:00:59; the first is of 2026-11-24 12:00:00"},
+		{[]string{"explain", "--at=noonish"}, statusUsage, 0, "is no moment"},
+		{[]string{"explain", "--at=12:00", "--follow"}, statusUsage, 0, "leave --follow"},
+		{[]string{"explain", "--last=0"}, statusUsage, 0, "--last=0"},
+	} {
+		status, out, errs := runs(t, append(c.args, of)...)
+		if status != c.status || !strings.Contains("\n"+out+errs, c.says) || c.lines > 0 && strings.Count(out, "\n") != c.lines {
+			t.Errorf("%q: status %d, want %q in\n%s%s", c.args, status, c.says, out, errs)
+		}
+	}
+	_, out, _ := runs(t, "explain", "--last=9", "--output=json", of)
+	for line := range strings.Lines(out) {
+		var r store.Record
+		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Workload.Project != "bot" {
+			t.Errorf("%v %s", err, line)
+		}
+	}
+	_, out, _ = runs(t, "status", "--output=json", of)
+	var all standings
+	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all.Services) != 2 || fmt.Sprint(all.Services[0].Moved) == "<nil>" {
+		t.Errorf("%v %s", err, out)
+	}
+}

@@ -1,0 +1,125 @@
+// Package history tells what happened, for people: it looks things up in the
+// journal of decisions. No decision reads it.
+package history
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/five-keys/autoscale/internal/store"
+)
+
+// Filter says which records are meant; nil takes all.
+type Filter func(store.Record) bool
+
+// Of takes the records of one service, or of all where service is empty.
+func Of(service string) Filter {
+	return func(r store.Record) bool { return service == "" || r.Workload.Service == service }
+}
+
+// Told takes the records that tell something: the count moved or was to move,
+// something failed, or the reading was in doubt.
+func Told(r store.Record) bool {
+	return r.Decision.To != r.Decision.From || r.Decision.Want != r.Decision.To || r.Outcome.Error != "" ||
+		r.Outcome.Count != r.Decision.From || r.Decision.Verdict.Doubtful()
+}
+
+// And takes what both take.
+func (f Filter) And(other Filter) Filter {
+	return func(r store.Record) bool { return (f == nil || f(r)) && (other == nil || other(r)) }
+}
+
+// Last gives the newest n records, oldest first. An error tells of lines that
+// were passed over; the records are good all the same.
+func Last(j *store.Journal, keep Filter, n int) ([]store.Record, error) {
+	ring := make([]store.Record, 0, min(n, 1024))
+	var damaged error
+	at := 0
+	for r, err := range j.Read() {
+		switch {
+		case err != nil:
+			damaged = err
+		case keep != nil && !keep(r):
+		case len(ring) < n:
+			ring = append(ring, r)
+		case n > 0:
+			ring[at] = r
+			at = (at + 1) % n
+		}
+	}
+	return append(ring[at:len(ring):len(ring)], ring[:at]...), damaged
+}
+
+// At gives the record in force at a moment: the newest that is not later; nil
+// where there is none. next is the one that followed.
+func At(j *store.Journal, keep Filter, moment time.Time) (in, next *store.Record, damaged error) {
+	for r, err := range j.Read() {
+		switch {
+		case err != nil:
+			damaged = err
+		case keep != nil && !keep(r):
+		case r.Decision.At.After(moment):
+			if next == nil {
+				next = &r
+			}
+		default:
+			in, next = &r, nil
+		}
+	}
+	return in, next, damaged
+}
+
+// Workloads gives the newest record of each workload, in the order in which they
+// first appear.
+func Workloads(j *store.Journal, keep Filter) (newest []store.Record, damaged error) {
+	places := map[string]int{}
+	for r, err := range j.Read() {
+		if err != nil {
+			damaged = err
+			continue
+		}
+		if keep != nil && !keep(r) {
+			continue
+		}
+		at, known := places[r.Workload.String()]
+		if !known {
+			places[r.Workload.String()] = len(newest)
+			newest = append(newest, r)
+			continue
+		}
+		newest[at] = r
+	}
+	return newest, damaged
+}
+
+// ParseMoment reads a moment as people write it: "10:05", "10:05:30" (of today,
+// or of yesterday where that is still to come), "2026-11-24 10:05", or RFC 3339.
+// It is the last instant of the minute or second that is named, in now's zone.
+func ParseMoment(text string, now time.Time) (time.Time, error) {
+	for _, layout := range []struct {
+		text string
+		unit time.Duration
+		day  bool // the layout has none
+	}{
+		{"15:04", time.Minute, true}, {"15:04:05", time.Second, true},
+		{"2006-01-02 15:04", time.Minute, false}, {"2006-01-02 15:04:05", time.Second, false},
+		{"2006-01-02T15:04", time.Minute, false}, {time.RFC3339, time.Second, false},
+	} {
+		t, err := time.ParseInLocation(layout.text, text, now.Location())
+		if err != nil {
+			continue
+		}
+		if layout.day {
+			t = time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, now.Location())
+			if t.After(now) {
+				t = t.AddDate(0, 0, -1)
+			}
+		}
+		return t.Add(layout.unit - 1), nil
+	}
+	return time.Time{}, fmt.Errorf("%q is no moment: give 10:05, 10:05:30, '2026-11-24 10:05' or RFC 3339", text)
+}
+
+// ErrNone is the error of a journal in which nothing fits.
+var ErrNone = errors.New("no decision is recorded")
