@@ -515,3 +515,74 @@ func (p *project) wantTree(want map[string]string) {
 		}
 	}
 }
+
+// nginxImage builds an image of Debian's nginx, once.
+func nginxImage(t *testing.T) string {
+	t.Helper()
+	const name = "autoscale-e2e-nginx"
+	if exec.Command("docker", "image", "inspect", name).Run() == nil {
+		return name
+	}
+	root := os.Getenv("AUTOSCALE_NGINX")
+	if root == "" {
+		t.Fatal("AUTOSCALE_NGINX is not set: run this through e2e/run")
+	}
+	binary := filepath.Join(root, "usr/sbin/nginx")
+	ldd := exec.Command("ldd", binary)
+	lib := filepath.Join(root, "usr/lib")
+	ldd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+lib)
+	out, err := ldd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	script := "mkdir -p root/usr/sbin root/lib64 root/etc root/var/log/nginx root/var/lib/nginx root/tmp root/run && cp " + binary + " root/usr/sbin/ && printf 'root:x:0:0:::\\nnobody:x:65534:65534:::\\n' > root/etc/passwd && printf 'root:x:0:\\nnogroup:x:65534:\\n' > root/etc/group"
+	for _, path := range strings.Fields(string(out)) {
+		if filepath.IsAbs(path) {
+			script += fmt.Sprintf(" && mkdir -p root%s && cp -L %s root%s", filepath.Dir(path), path, path)
+		}
+	}
+	dockerfile := "FROM scratch\nCOPY root /\nCMD [\"nginx\", \"-g\", \"daemon off; error_log stderr;\"]\nENV PATH=/usr/sbin\n"
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("bash", "-ec", script+" && docker build -q -t "+name+" .")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "DOCKER_BUILDKIT=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("the image of nginx: %v\n%s", err, out)
+	}
+	return name
+}
+
+// TestDoctorProxy: a real nginx that looks up the service once is found; one that
+// looks again is not.
+func TestDoctorProxy(t *testing.T) {
+	image := nginxImage(t)
+	conf := func(pass string) string {
+		return "user root;\nevents {}\nhttp {\n  access_log off;\n  server {\n    listen 80;\n    resolver 127.0.0.11 valid=1s;\n    location / {\n      " + pass + "\n    }\n  }\n}\n"
+	}
+	p := newProject(t, "compose.yaml", sound+"  front:\n    image: "+image+"\n    volumes: [\"./nginx.conf:/etc/nginx/nginx.conf:ro\"]\n    depends_on: [app]\n",
+		"nginx.conf", conf("proxy_pass http://app:8000;"))
+	p.up()
+	ask := func() {
+		t.Helper()
+		p.eventually("nginx answers", func() bool {
+			response, err := http.Get("http://" + p.addresses("front")[0] + "/metrics")
+			if err != nil {
+				return false
+			}
+			response.Body.Close()
+			return response.StatusCode == http.StatusOK
+		})
+	}
+	ask()
+	each := "--metrics-url=http://{replica}:8000/metrics"
+	f := p.doctor(each).wantCodes(t, "proxy-resolves-once", "no-schedule")
+	if text := f.Findings[0].Text; !strings.Contains(text, "/etc/nginx/nginx.conf:9: proxy_pass http://app:8000") {
+		t.Error(text)
+	}
+	p.write("nginx.conf", conf("set $backend app; proxy_pass http://$backend:8000;"))
+	p.docker("compose", "restart", "front")
+	ask()
+	p.doctor(each).wantCodes(t, "no-schedule")
+}

@@ -113,6 +113,9 @@ func (p schedulePlan) job() (schedule.Job, []string, error) {
 	}
 	var warnings []string
 	j.Env, warnings = schedule.Environment(os.Environ(), p.kind(), system, f.Docker)
+	if len(f.MetricsHeader) > 0 {
+		warnings = append(warnings, "--metrics-header will stand in a file that others may read; where it is secret, use a page that needs none")
+	}
 	return j, append(warnings, f.rare(j.Every)...), j.Validate()
 }
 
@@ -244,8 +247,13 @@ func (c *scheduleInstall) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "installed in %s:\n%slook at it with: autoscale schedule status; undo it with: autoscale schedule remove\n", where, text)
+	_, err = fmt.Fprintf(s.out, "installed in %s:\n%s\nlook at it with: autoscale schedule status; undo it with: autoscale schedule remove\n", where, indented(text))
 	return err
+}
+
+// indented is text as it may be shown, set off from what stands around it.
+func indented(text string) string {
+	return "    " + strings.ReplaceAll(schedule.Shown(strings.TrimRight(text, "\n")), "\n", "\n    ")
 }
 
 // try runs the command once with --dry-run, in the environment that it will

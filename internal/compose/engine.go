@@ -208,7 +208,10 @@ type details struct {
 	}
 	NetworkSettings struct {
 		Ports    map[string][]struct{ HostIP, HostPort string }
-		Networks map[string]struct{ IPAddress, GlobalIPv6Address string }
+		Networks map[string]struct {
+			IPAddress, GlobalIPv6Address string
+			Aliases                      []string
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ func command(ctx context.Context, input string, words ...string) (string, error)
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC") // for what it prints to be read
 	cmd.Stdin = strings.NewReader(input)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
@@ -149,7 +149,7 @@ func (t crontab) entries(w Workload) (entries []Entry) {
 		}
 		calls, sure := shellCalls(cronCommand(rest), "", 0)
 		concerns, acts := anyConcerns(calls, w)
-		e := Entry{Kind: KindCron, Where: t.where, Text: line, Every: cronEvery(when), Acts: acts || !sure}
+		e := Entry{Kind: KindCron, Where: t.where, Text: Shown(line), Every: cronEvery(when), Acts: acts || !sure}
 		above := ""
 		if i > 0 {
 			above = strings.TrimRight(lines[i-1], "\r\n")

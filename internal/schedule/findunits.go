@@ -192,7 +192,7 @@ func serviceCalls(path string, w Workload) (concerns, acts bool, exec, text stri
 		calls, sure := wordCalls(words, folder, 0)
 		of, does := anyConcerns(calls, w)
 		if of || !sure {
-			concerns, acts, exec = true, acts || does || !sure, o.Value
+			concerns, acts, exec = true, acts || does || !sure, Shown(o.Value)
 		}
 	}
 	return concerns, acts, exec, text
@@ -207,7 +207,7 @@ func markedFile(text string) (w Workload, changed, ok bool) {
 // ask has systemd tell how a timer stands. Where no systemd answers nothing is
 // known, and it counts as active.
 func (m manager) ask(ctx context.Context, name string, e *Entry) {
-	out, err := m.systemctl(ctx, "show", "--timestamp=unix", "-p", "ActiveState,LastTriggerUSec", name)
+	out, err := m.systemctl(ctx, "show", "-p", "ActiveState,LastTriggerUSec", name)
 	if err != nil {
 		out, err = m.systemctl(ctx, "is-active", name)
 		if err != nil && (errors.Is(err, exec.ErrNotFound) || strings.TrimSpace(out) == "") {
@@ -221,8 +221,8 @@ func (m manager) ask(ctx context.Context, name string, e *Entry) {
 		case "ActiveState":
 			e.Active = value == "active"
 		case "LastTriggerUSec":
-			if seconds, err := strconv.ParseInt(strings.TrimPrefix(value, "@"), 10, 64); err == nil && seconds > 0 {
-				e.Last = time.Unix(seconds, 0)
+			if at, err := time.Parse("Mon 2006-01-02 15:04:05 UTC", value); err == nil {
+				e.Last = at
 			}
 		}
 	}

@@ -195,3 +195,18 @@ func FuzzUnitWords(f *testing.F) {
 		}
 	})
 }
+
+func TestShown(t *testing.T) {
+	for line, want := range map[string]string{
+		`* * * * * cd /x && autoscale '--metrics-header=A: b c' --min=1`:   `* * * * * cd /x && autoscale --metrics-header=*** --min=1`,
+		`autoscale --metrics-header "A: b \" c" --min=1`:                   `autoscale --metrics-header *** --min=1`,
+		`autoscale "--metrics-header=A: it's" '--metrics-header' 'x y' z`:  `autoscale --metrics-header=*** '--metrics-header' *** z`,
+		`autoscale --metrics-url=http://me:pass@host:8000/metrics --min=1`: `autoscale --metrics-url=http://***@host:8000/metrics --min=1`,
+		`autoscale  --min=1 `: `autoscale  --min=1 `,
+		``:                    ``,
+	} {
+		if got := Shown(line); got != want {
+			t.Errorf("%s\n got %s\nwant %s", line, got, want)
+		}
+	}
+}
