@@ -119,6 +119,7 @@ func (f findings) wantCodes(t *testing.T, want ...string) findings {
 
 // TestDoctorSound: where all is well doctor says so and changes nothing.
 func TestDoctorSound(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "compose.yaml", sound)
 	p.up()
 	page := newPage(t, 30)
@@ -152,6 +153,7 @@ func TestDoctorSound(t *testing.T) {
 
 // TestDoctorSocket: another user than those who may use the engine is told so.
 func TestDoctorSocket(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can be another user")
 	}
@@ -221,6 +223,7 @@ func publicDocker(t *testing.T) string {
 // TestDoctorProject: each fault of a project is found, and no other. Nothing
 // runs, so that is found besides.
 func TestDoctorProject(t *testing.T) {
+	t.Parallel()
 	page := newPage(t, 30)
 	carried := "COMPOSE_FILE=compose.yaml:" + overrideFile + "\n"
 	for _, c := range []struct {
@@ -252,7 +255,7 @@ func TestDoctorProject(t *testing.T) {
 		{code: "cpu-short", old: "    restart:", new: "    cpus: 1000\n    restart:"},
 		{code: "cpu-short", old: "    restart:", new: "    deploy: {resources: {limits: {cpus: \"1000\"}}}\n    restart:"},
 		// Silence where it is right.
-		{old: "    restart:", new: "    volumes: [\"./data:/data:ro\", \"/cache\", \"/dev/log:/dev/log\"]\n    restart:"},
+		{old: "    restart:", new: "    volumes: [\"./data:/data:ro\", \"/cache\", \"/dev/null:/dev/x\"]\n    restart:"},
 		{old: "    restart:", new: "    ports: [\"8000\", \"18000-18004:8001\"]\n    restart:"},
 		{old: "restart: unless-stopped", new: "deploy: {restart_policy: {condition: any}}"},
 		{old: "    restart:", new: "    cpus: 0.01\n    mem_limit: 20m\n    restart:"},
@@ -282,6 +285,7 @@ func TestDoctorProject(t *testing.T) {
 
 // TestDoctorMetrics: each fault of a metrics page is found, and no other.
 func TestDoctorMetrics(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "compose.yaml", sound)
 	page := newPage(t, 30)
 	say := func(text string) func(http.ResponseWriter) {
@@ -336,6 +340,7 @@ func TestDoctorMetrics(t *testing.T) {
 // TestDoctorOneOfSeveral: a page through a balancer is found out while one
 // replica runs as well as when more do.
 func TestDoctorOneOfSeveral(t *testing.T) {
+	t.Parallel()
 	p := newProject(t, "compose.yaml", sound)
 	p.up()
 	var next int
@@ -374,6 +379,7 @@ func (p *project) addresses(service string) (all []string) {
 
 // TestDoctorFix: what it can mend it mends once asked to, and not before.
 func TestDoctorFix(t *testing.T) {
+	t.Parallel()
 	page := newPage(t, 30)
 	p := newProject(t, "compose.yaml", sound, ".env", "TZ=UTC # ours", overrideFile, "services:\n  app:\n    deploy:\n      replicas: 1\n")
 	p.up()
@@ -416,6 +422,7 @@ func TestDoctorFix(t *testing.T) {
 // TestDoctorGit: an override that Git tracks is found, and the fix has Git leave
 // it alone.
 func TestDoctorGit(t *testing.T) {
+	t.Parallel()
 	page := newPage(t, 30)
 	p := newProject(t, "compose.yaml", sound)
 	git := func(args ...string) string {
@@ -536,17 +543,18 @@ func nginxImage(t *testing.T) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	script := "mkdir -p root/usr/sbin root/lib64 root/etc root/var/log/nginx root/var/lib/nginx root/tmp root/run && cp " + binary + " root/usr/sbin/ && printf 'root:x:0:0:::\\nnobody:x:65534:65534:::\\n' > root/etc/passwd && printf 'root:x:0:\\nnogroup:x:65534:\\n' > root/etc/group"
-	for _, path := range strings.Fields(string(out)) {
+	var script strings.Builder
+	script.WriteString("mkdir -p root/usr/sbin root/lib64 root/etc root/var/log/nginx root/var/lib/nginx root/tmp root/run && cp " + binary + " root/usr/sbin/ && printf 'root:x:0:0:::\\nnobody:x:65534:65534:::\\n' > root/etc/passwd && printf 'root:x:0:\\nnogroup:x:65534:\\n' > root/etc/group")
+	for path := range strings.FieldsSeq(string(out)) {
 		if filepath.IsAbs(path) {
-			script += fmt.Sprintf(" && mkdir -p root%s && cp -L %s root%s", filepath.Dir(path), path, path)
+			script.WriteString(fmt.Sprintf(" && mkdir -p root%s && cp -L %s root%s", filepath.Dir(path), path, path))
 		}
 	}
 	dockerfile := "FROM scratch\nCOPY root /\nCMD [\"nginx\", \"-g\", \"daemon off; error_log stderr;\"]\nENV PATH=/usr/sbin\n"
 	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("bash", "-ec", script+" && docker build -q -t "+name+" .")
+	cmd := exec.Command("bash", "-ec", script.String()+" && docker build -q -t "+name+" .")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "DOCKER_BUILDKIT=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("the image of nginx: %v\n%s", err, out)
@@ -557,6 +565,7 @@ func nginxImage(t *testing.T) string {
 // TestDoctorProxy: a real nginx that looks up the service once is found; one that
 // looks again is not.
 func TestDoctorProxy(t *testing.T) {
+	t.Parallel()
 	image := nginxImage(t)
 	conf := func(pass string) string {
 		return "user root;\nevents {}\nhttp {\n  access_log off;\n  server {\n    listen 80;\n    resolver 127.0.0.11 valid=1s;\n    location / {\n      " + pass + "\n    }\n  }\n}\n"

@@ -209,12 +209,13 @@ func (p *project) containers(service string) []one {
 // running are the names of a service's running containers: "app-1 app-2".
 func (p *project) running(service string) string {
 	p.t.Helper()
-	var names []string
-	for _, c := range p.containers(service) {
-		if c.State == "running" {
-			names = append(names, c.Name)
-		}
+	// One command: what runs may be on the move.
+	names := strings.Fields(p.docker("ps", "--filter", "status=running", "--filter", "label=com.docker.compose.project="+p.name,
+		"--filter", "label=com.docker.compose.service="+service, "--format", "{{.Names}}"))
+	for i, name := range names {
+		names[i] = strings.TrimPrefix(name, p.name+"-")
 	}
+	slices.Sort(names)
 	return strings.Join(names, " ")
 }
 

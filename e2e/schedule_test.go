@@ -68,6 +68,7 @@ func (p *project) schedule(words string, line ...string) run {
 // TestScheduleCron: a line that real cron takes, and runs; beside other lines,
 // which stay as they are.
 func TestScheduleCron(t *testing.T) {
+	t.Parallel()
 	if !inSandbox(t, "cron") {
 		return
 	}
@@ -207,6 +208,7 @@ const (
 // DOCKER_* set, the seed's line and units come out to the letter; real systemd
 // and real cron take them.
 func TestScheduleSeed(t *testing.T) {
+	t.Parallel()
 	if !inSandbox(t, "cron") {
 		return
 	}
@@ -285,6 +287,7 @@ func hasLines(t *testing.T, text, want string) {
 // TestScheduleSystemd: units that a real systemd takes, and runs; hardened as
 // they are they still scale.
 func TestScheduleSystemd(t *testing.T) {
+	t.Parallel()
 	if !inSandbox(t, "systemd") {
 		return
 	}

@@ -279,7 +279,11 @@ func (c *rollbackCommand) planCount(ctx context.Context, p *plan, seen autoscale
 func countText(runs bool, now, declared int, found bool, to int) string {
 	switch {
 	case runs && now != to:
-		return fmt.Sprintf("%d -> %d replicas, in the override file and on the engine", now, to)
+		plural := "s"
+		if to == 1 {
+			plural = ""
+		}
+		return fmt.Sprintf("%d -> %d replica%s, in the override file and on the engine", now, to, plural)
 	case found:
 		return fmt.Sprintf("the override file says %d; make it say %d", declared, to)
 	}

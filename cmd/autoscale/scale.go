@@ -17,7 +17,14 @@ Add --dry-run to see the decision without anything being written or moved.
 Exit status: 0 as decided; 1 doubt, a refusal or a failure, and nothing was
 lowered; 2 flags wrong in themselves.
 
-Other commands: autoscale version.`
+Other commands, each with a --help of its own:
+
+  autoscale doctor     check this set-up: every finding with its remedy
+  autoscale schedule   have cron or systemd run it
+  autoscale status     where each service stands
+  autoscale explain    why, and what would change the number next
+  autoscale rollback   undo it
+  autoscale version`
 }
 
 // Run makes one decision and prints it.

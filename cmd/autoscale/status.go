@@ -101,6 +101,13 @@ func orAny(service string) string {
 	return fmt.Sprintf("service %q", service)
 }
 
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}
+
 // collect puts together what state and journal know.
 func (c *statusCommand) collect(file *store.File, now time.Time) (all []standingOf, warnings []string, err error) {
 	keys, err := file.All()
@@ -192,7 +199,7 @@ func table(all []standingOf, now time.Time) string {
 	for _, one := range all {
 		load, verdict, next := "-", "-", "-"
 		if d := one.Decision; d != nil {
-			load, verdict, next = autoscale.RPS(d.Load), string(d.Verdict), d.Next.String()
+			load, verdict, next = autoscale.RPS(d.Load), string(d.Verdict), orElse(d.Next.String(), "-")
 		}
 		ran := "-"
 		if !one.LastRun.IsZero() {

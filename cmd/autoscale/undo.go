@@ -112,7 +112,7 @@ func (p *plan) carryOut(ctx context.Context, s streams, c *rollbackCommand) erro
 		}
 		step.Done = true
 		if c.Output != "json" {
-			_, _ = fmt.Fprintf(s.out, "done: %s: %s\n", step.What, step.Text)
+			_, _ = fmt.Fprintf(s.out, "done: %s\n", step.What)
 		}
 	}
 	return nil
