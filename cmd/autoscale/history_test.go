@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/five-keys/autoscale"
@@ -146,4 +149,30 @@ func TestLookBack(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all.Services) != 2 || fmt.Sprint(all.Services[0].Moved) == "<nil>" {
 		t.Errorf("%v %s", err, out)
 	}
+}
+
+// TestExplainFollow: a decision is told as it comes, and Ctrl-C is no failure.
+func TestExplainFollow(t *testing.T) {
+	inUTC(t)
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		journal := store.Open(dir + "/tools/.autoscale_state.json").Journal()
+		ctx, cancel := context.WithCancel(t.Context())
+		var out, errs bytes.Buffer
+		status := make(chan int)
+		go func() {
+			status <- run(ctx, []string{"explain", "--follow", "--service=app", "--project-dir=" + dir}, streams{out: &out, err: &errs})
+		}()
+		for _, service := range []string{"web", "app"} {
+			time.Sleep(2 * followPoll)
+			if err := journal.Append(raise(service)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2 * followPoll)
+		cancel()
+		if got := <-status; got != statusDone || errs.Len() > 0 || strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), "12:00:00 app: 1 -> 3 replicas") {
+			t.Errorf("status %d\n%s%s", got, out.String(), errs.String())
+		}
+	})
 }
