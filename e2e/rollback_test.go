@@ -158,14 +158,28 @@ func TestRollbackRestore(t *testing.T) {
 				files["/"+overrideFile] = "-rw-r--r-- " + c.left
 			}
 			p.wantTree(files)
+			p.sub("rollback", page.url(), "--yes", "--restore").want(0, "nothing to restore", "nothing is left to undo")
+			p.wantTree(files)
 		})
 	}
 	p := newProject(t, "compose.yaml", sound)
 	p.up()
-	p.sub("rollback", page.url(), "--yes", "--restore").want(1, "nothing is remembered of the time before the first run")
 	page.set(100)
 	p.autoscale(page.url()).want(0)
 	page.set(10)
+	state := filepath.Join(p.dir, "tools/.autoscale_state.json")
+	kept, err := os.ReadFile(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(state); err != nil {
+		t.Fatal(err)
+	}
+	p.sub("rollback", page.url(), "--yes", "--restore").want(1, "nothing is remembered of the time before the first run")
+	p.wantRunning("app-1 app-2 app-3")
+	if err := os.WriteFile(state, kept, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	p.sub("rollback", page.url(), "--yes", "--replicas=2").want(0)
 	p.wantRunning("app-1 app-2")
 	p.wantDeclared(2)

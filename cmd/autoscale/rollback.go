@@ -241,8 +241,12 @@ func (c *rollbackCommand) planCount(ctx context.Context, p *plan, seen autoscale
 	if err != nil {
 		return err
 	}
-	if c.Restore && kept == nil && (found || state.Known()) {
-		return errors.New("--restore: nothing is remembered of the time before the first run; say --replicas N, or leave --restore away for 1")
+	if c.Restore && kept == nil {
+		if state.Known() || p.file.Journal().Count(key) > 0 {
+			return errors.New("--restore: nothing is remembered of the time before the first run; say --replicas N, or leave --restore away for 1")
+		}
+		p.concerns = append(p.concerns, "no run is remembered, so there is nothing to restore: the count stays as it is")
+		return nil
 	}
 	if !found && !state.Known() {
 		return nil // nothing of ours
