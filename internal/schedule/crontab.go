@@ -13,30 +13,32 @@ import (
 	"github.com/five-keys/autoscale/internal/replace"
 )
 
-// removeFromOwn takes lines out of this user's crontab; with the last line the
-// crontab goes.
-func removeFromOwn(ctx context.Context, lines string) error {
-	now, err := ownCrontab(ctx)
-	if err != nil {
-		return err
+// removeFrom takes lines out of a user's crontab; with the last line the crontab
+// goes.
+func removeFrom(name string) func(context.Context, string) error {
+	return func(ctx context.Context, lines string) error {
+		now, err := readCrontab(ctx, name)
+		if err != nil {
+			return err
+		}
+		before, after, ok := strings.Cut(now, lines)
+		if !ok {
+			return fmt.Errorf("schedule: somebody else changed the crontab of %s meanwhile; it was left alone: run this again", name)
+		}
+		return setCrontab(ctx, name, before+after)
 	}
-	before, after, ok := strings.Cut(now, lines)
-	if !ok {
-		return errors.New("schedule: somebody else changed the crontab meanwhile; it was left alone: run this again")
-	}
-	return setOwnCrontab(ctx, before+after)
 }
 
-// setOwnCrontab installs a crontab for this user, and reads it back.
-func setOwnCrontab(ctx context.Context, text string) error {
+// setCrontab installs a user's crontab, and reads it back.
+func setCrontab(ctx context.Context, name, text string) error {
 	if text == "" {
-		_, err := command(ctx, "", "crontab", "-r")
+		_, err := command(ctx, "", append(crontabOf(name), "-r")...)
 		return err
 	}
-	if _, err := command(ctx, text, "crontab", "-"); err != nil {
+	if _, err := command(ctx, text, append(crontabOf(name), "-")...); err != nil {
 		return fmt.Errorf("schedule: cron does not take the crontab: %w", err)
 	}
-	now, err := ownCrontab(ctx)
+	now, err := readCrontab(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -83,7 +85,7 @@ func (j Job) installCron(ctx context.Context, old *Entry) (where string, err err
 		where = filepath.Join("/etc/cron.d", j.Unit)
 		return where, j.installCronFile(where, lines, old)
 	}
-	now, err := ownCrontab(ctx)
+	now, err := readCrontab(ctx, userName())
 	if errors.Is(err, exec.ErrNotFound) {
 		return "", errors.New("schedule: there is no crontab command here; install cron (apt-get install cron), or use --systemd")
 	}
@@ -96,7 +98,7 @@ func (j Job) installCron(ctx context.Context, old *Entry) (where string, err err
 	if now != "" && !strings.HasSuffix(now, "\n") {
 		now += "\n" // cron passes over a last line without one
 	}
-	return "crontab of " + userName(), setOwnCrontab(ctx, now+lines)
+	return "crontab of " + userName(), setCrontab(ctx, userName(), now+lines)
 }
 
 // installCronFile writes a file of our own into /etc/cron.d.

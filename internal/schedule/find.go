@@ -50,13 +50,13 @@ type crontab struct {
 
 // crontabs reads all tables that this user may read.
 func crontabs(ctx context.Context) (tables []crontab, warnings []string, err error) {
-	own, err := ownCrontab(ctx)
+	own, err := readCrontab(ctx, userName())
 	switch {
 	case errors.Is(err, exec.ErrNotFound): // then there is no cron
 	case err != nil:
 		return nil, nil, err
 	default:
-		tables = append(tables, crontab{where: "crontab of " + userName(), text: own, remove: removeFromOwn})
+		tables = append(tables, crontab{where: "crontab of " + userName(), text: own, remove: removeFrom(userName())})
 	}
 	add := func(path, where string, named bool, remove func(context.Context, string) error) {
 		text, err := os.ReadFile(path)
@@ -75,8 +75,11 @@ func crontabs(ctx context.Context) (tables []crontab, warnings []string, err err
 			add(path, path, true, removeFile(path))
 		}
 	}
-	if err != nil || os.Geteuid() != 0 {
+	if err != nil {
 		return tables, warnings, err
+	}
+	if os.Geteuid() != 0 {
+		return tables, append(warnings, "other users' crontabs are only seen by root"), nil
 	}
 	for _, folder := range []string{"/var/spool/cron/crontabs", "/var/spool/cron"} { // Debian's, and others'
 		others, err := os.ReadDir(folder)
@@ -85,7 +88,7 @@ func crontabs(ctx context.Context) (tables []crontab, warnings []string, err err
 		}
 		for _, other := range others {
 			if other.Type().IsRegular() && other.Name() != userName() {
-				add(filepath.Join(folder, other.Name()), "crontab of "+other.Name(), false, nil)
+				add(filepath.Join(folder, other.Name()), "crontab of "+other.Name(), false, removeFrom(other.Name()))
 			}
 		}
 	}
@@ -100,17 +103,25 @@ func userName() string {
 	return strconv.Itoa(os.Geteuid())
 }
 
-// ownCrontab is the crontab of this user; empty where there is none. It wraps
+// readCrontab is the crontab of a user; empty where there is none. It wraps
 // exec.ErrNotFound where the crontab command is missing.
-func ownCrontab(ctx context.Context) (string, error) {
-	out, err := command(ctx, "", "crontab", "-l")
+func readCrontab(ctx context.Context, name string) (string, error) {
+	out, err := command(ctx, "", append(crontabOf(name), "-l")...)
 	if err != nil && strings.Contains(err.Error(), "no crontab for") {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("schedule: the crontab of %s cannot be read: %w", userName(), err)
+		return "", fmt.Errorf("schedule: the crontab of %s cannot be read: %w", name, err)
 	}
 	return out, nil
+}
+
+// crontabOf is the crontab command for a user; only root may name another one.
+func crontabOf(name string) []string {
+	if name == userName() {
+		return []string{"crontab"}
+	}
+	return []string{"crontab", "-u", name}
 }
 
 // command runs one of the system's own programs with an input, and returns what
