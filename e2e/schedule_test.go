@@ -87,7 +87,7 @@ func TestScheduleCron(t *testing.T) {
 		t.Errorf("the crontab:\n%s", got)
 	}
 	log := regexp.MustCompile(`>> (\S+) 2>&1`).FindStringSubmatch(out)[1]
-	p.schedule("status", p.line()...).want(0, "installed by autoscale\n", "every 1m0s", "next ")
+	p.schedule("status", p.line()...).want(0, "installed by autoscale\n", "every 1m,", "next ")
 	p.doctor(page.url()).wantCodes(t) // nothing left to note
 	p.until("cron has it run", 80*time.Second, func() bool { return p.running("app") == "app-1 app-2 app-3" })
 	p.settle()

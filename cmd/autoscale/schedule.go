@@ -383,7 +383,7 @@ func showSchedules(s streams, w schedule.Workload, entries []schedule.Entry) err
 		}
 		text := fmt.Sprintf("%s: %s\n  %s\n", e.Where, by, e.Text)
 		if e.Every > 0 {
-			text += fmt.Sprintf("  every %s", e.Every)
+			text += "  every " + schedule.Spell(e.Every)
 			if !e.Last.IsZero() {
 				text += ", last " + e.Last.Local().Format(time.DateTime)
 			}

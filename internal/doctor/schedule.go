@@ -57,7 +57,7 @@ func scheduled(r *Report, entries []schedule.Entry, last, now time.Time) {
 	age := now.Sub(last).Round(time.Second)
 	r.fact("last run: %s ago", age)
 	if every > 0 && age > 3*every {
-		r.add(CodeSilent, fmt.Sprintf("it is to run every %s, and the last run was %s ago", every, age), "look at its log, or at journalctl -u cron and journalctl -u autoscale; run the line by hand")
+		r.add(CodeSilent, fmt.Sprintf("it is to run every %s, and the last run was %s ago", schedule.Spell(every), age), "look at its log, or at journalctl -u cron and journalctl -u autoscale; run the line by hand")
 	}
 }
 
@@ -65,7 +65,7 @@ func rhythm(every time.Duration) string {
 	if every == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", every %s", every)
+	return ", every " + schedule.Spell(every)
 }
 
 func inactive(e schedule.Entry) string {

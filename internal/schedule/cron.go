@@ -81,7 +81,7 @@ func cronFields(every time.Duration) (string, error) {
 	case every == day:
 		return "0 0 * * *", nil
 	}
-	return "", fmt.Errorf("--every=%s: cron can only do what divides an hour or a day into equal parts, such as %s; --systemd can do any", spell(every), spell(nearest(every)))
+	return "", fmt.Errorf("--every=%s: cron can only do what divides an hour or a day into equal parts, such as %s; --systemd can do any", Spell(every), Spell(nearest(every)))
 }
 
 // nearest is the time that cron can do and that is closest to every.
@@ -95,8 +95,8 @@ func nearest(every time.Duration) time.Duration {
 	return slices.MinFunc(can, func(a, b time.Duration) int { return int((a - every).Abs() - (b - every).Abs()) })
 }
 
-// spell is a time as cron's and systemd's users write it: 2m, 15s, 1h30m.
-func spell(d time.Duration) string {
+// Spell is a time as cron's and systemd's users write it: 2m, 15s, 1h30m.
+func Spell(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")
@@ -121,5 +121,5 @@ func inWords(d time.Duration) string {
 			return fmt.Sprintf("%d %ss", n, unit.name)
 		}
 	}
-	return spell(d)
+	return Spell(d)
 }

@@ -98,8 +98,8 @@ func TestEvery(t *testing.T) {
 		if got := inWords(d); got != want[1] {
 			t.Errorf("%s: %q, want %q", every, got, want[1])
 		}
-		if got := timeSpan(spell(d)); got != d {
-			t.Errorf("%s is spelt %s, which reads %s", d, spell(d), got)
+		if got := timeSpan(Spell(d)); got != d {
+			t.Errorf("%s is spelt %s, which reads %s", d, Spell(d), got)
 		}
 		if err == nil {
 			if got := cronEvery(strings.Fields(fields)); got != d && d < 24*time.Hour {

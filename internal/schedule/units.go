@@ -10,7 +10,7 @@ import (
 // (systemd.service(5), systemd.timer(5), systemd.exec(5)).
 func (j Job) Units() (service, timer string, err error) {
 	if j.Every%time.Second != 0 {
-		return "", "", fmt.Errorf("--every=%s: whole seconds, such as %s", j.Every, spell(j.Every.Round(time.Second)))
+		return "", "", fmt.Errorf("--every=%s: whole seconds, such as %s", j.Every, Spell(j.Every.Round(time.Second)))
 	}
 	var s strings.Builder
 	fmt.Fprintf(&s, "[Unit]\nDescription=%s autoscaler\n\n[Service]\nType=oneshot\nWorkingDirectory=%s\n", specifiers(j.title()), specifiers(j.Folder))
@@ -27,7 +27,7 @@ func (j Job) Units() (service, timer string, err error) {
 		s.WriteString(j.sandbox())
 	}
 	var t strings.Builder
-	fmt.Fprintf(&t, "[Unit]\nDescription=Run autoscaler every %s\n\n[Timer]\nOnBootSec=%s\nOnUnitActiveSec=%s\n", inWords(j.Every), spell(j.Every), spell(j.Every))
+	fmt.Fprintf(&t, "[Unit]\nDescription=Run autoscaler every %s\n\n[Timer]\nOnBootSec=%s\nOnUnitActiveSec=%s\n", inWords(j.Every), Spell(j.Every), Spell(j.Every))
 	t.WriteString("# Without this systemd may be up to a minute late.\nAccuracySec=1s\n")
 	t.WriteString("# An even rhythm reads a counter best, and nobody else is waiting for its turn.\nRandomizedDelaySec=0\n")
 	t.WriteString("# There is nothing to catch up on: the next run decides anew. (Only a calendar\n# timer could.)\nPersistent=no\n")
