@@ -12,3 +12,5 @@ require (
 	golang.org/x/term v0.47.0
 	mvdan.cc/sh/v3 v3.14.1
 )
+
+require github.com/creack/pty v1.1.24

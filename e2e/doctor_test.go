@@ -5,7 +5,9 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
@@ -13,9 +15,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/creack/pty"
 )
 
 // sound is a project that doctor has nothing to say about.
@@ -343,16 +348,15 @@ func TestDoctorOneOfSeveral(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "compose.yaml", sound)
 	p.up()
-	var next int
 	through := newPage(t, 0)
-	balance := func() {
-		hosts := p.addresses("app")
-		through.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			through.mu.Lock()
-			host := hosts[next%len(hosts)]
-			next++
-			through.mu.Unlock()
-			httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host + ":8000"}).ServeHTTP(w, r)
+	balance := func() { // each request meets the next replica
+		var each []*httputil.ReverseProxy
+		for _, host := range p.addresses("app") {
+			each = append(each, httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host + ":8000"}))
+		}
+		var next atomic.Int64
+		through.serve(func(w http.ResponseWriter) {
+			each[next.Add(1)%int64(len(each))].ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 		})
 	}
 	balance()
@@ -390,9 +394,9 @@ func TestDoctorFix(t *testing.T) {
 	}
 	p.sub("doctor", page.url(), "--fix").want(2, "nobody is at a terminal", "--yes")
 	p.wantTree(before)
-	p.typed("n\n", "doctor", page.url(), "--fix").want(1, "append COMPOSE_FILE=compose.yaml:"+overrideFile, "[y/N]")
+	p.typed([]string{"n"}, "doctor", page.url(), "--fix").want(1, "append COMPOSE_FILE=compose.yaml:"+overrideFile, "[y/N]")
 	p.wantTree(before)
-	p.typed("y\n", "doctor", page.url(), "--fix").want(0, "done: append", "app: all is well (1 note)")
+	p.typed([]string{"y"}, "doctor", page.url(), "--fix").want(0, "done: append", "app: all is well (1 note)")
 	if text := p.read(".env"); text != "TZ=UTC # ours\nCOMPOSE_FILE=compose.yaml:"+overrideFile+"\n" {
 		t.Errorf(".env is %q", text)
 	}
@@ -451,7 +455,7 @@ func TestDoctorGit(t *testing.T) {
 		t.Fatal("no fix")
 	}
 	p.sub("doctor", page.url(), "--fix").want(2, "--yes")
-	p.typed("n\n", "doctor", page.url(), "--fix").want(1, "git update-index")
+	p.typed([]string{"n"}, "doctor", page.url(), "--fix").want(1, "git update-index")
 	p.doctor(page.url()).wantCodes(t, "not-running", "override-in-git", "no-schedule")
 	p.sub("doctor", page.url(), "--fix", "--yes").want(1, "done: git update-index")
 	p.doctor(page.url()).wantCodes(t, "not-running", "no-schedule")
@@ -461,21 +465,35 @@ func TestDoctorGit(t *testing.T) {
 	}
 }
 
-// typed runs a command on a terminal of its own, on which answers are typed.
-func (p *project) typed(answers, command string, args ...string) run {
+// typed runs a command on a terminal of its own, and types one answer after the
+// other, each once it is asked for.
+func (p *project) typed(answers []string, command string, args ...string) run {
 	p.t.Helper()
-	words := append([]string{built.autoscale, command, "--provider=compose", "--min=1", "--max=5", "--rps-target=40", "--cooldown=0"}, args...)
-	for i, word := range words {
-		words[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-	}
-	cmd := exec.Command("script", "--quiet", "--return", "--command", strings.Join(words, " "), "/dev/null")
+	words := append([]string{command, "--provider=compose", "--min=1", "--max=5", "--rps-target=40", "--cooldown=0"}, args...)
+	cmd := exec.CommandContext(p.t.Context(), built.autoscale, words...)
 	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), p.env...)
-	cmd.Stdin = strings.NewReader(answers)
-	out, err := cmd.CombinedOutput()
-	if cmd.ProcessState == nil {
+	terminal, err := pty.Start(cmd)
+	if err != nil {
 		p.t.Fatal(err)
 	}
-	r := run{p.t, cmd.ProcessState.ExitCode(), string(out), ""}
+	defer terminal.Close()
+	var out strings.Builder
+	buffer := make([]byte, 4096)
+	for asked := 0; ; {
+		n, err := terminal.Read(buffer)
+		out.Write(buffer[:n])
+		if strings.Count(out.String(), "[y/N]") > asked && asked < len(answers) {
+			if _, err := io.WriteString(terminal, answers[asked]+"\n"); err != nil {
+				p.t.Error(err)
+			}
+			asked++
+		}
+		if err != nil { // the program ended: Linux says EIO then
+			break
+		}
+	}
+	_ = cmd.Wait() // the status is what the tests look at
+	r := run{p.t, cmd.ProcessState.ExitCode(), strings.ReplaceAll(out.String(), "\r\n", "\n"), ""}
 	p.t.Logf("on a terminal: autoscale %s -> %d\n%s", command, r.status, r.out)
 	return r
 }

@@ -25,14 +25,14 @@ func TestRollback(t *testing.T) {
 	// It shows, and asks; and once more where the load needs what is there.
 	p.sub("rollback", page.url()).want(2, "3 -> 1 replica", "nobody is at a terminal", "--yes")
 	p.sub("rollback", page.url(), "--dry-run").want(0, "3 -> 1 replica", "the load is 100 rps, for which 3 replicas are needed at 40 each; 1 would be left", "this service's one decision")
-	p.typed("n\n", "rollback", page.url()).want(1, "Do this? [y/N]", "not confirmed")
-	p.typed("y\nn\n", "rollback", page.url()).want(1, "below what the load needs", "not confirmed")
+	p.typed([]string{"n"}, "rollback", page.url()).want(1, "Do this? [y/N]", "not confirmed")
+	p.typed([]string{"y", "n"}, "rollback", page.url()).want(1, "below what the load needs", "not confirmed")
 	p.sub("rollback", page.url(), "--replicas=0").want(2, "--replicas=0")
 	p.sub("rollback", page.url(), "--replicas=2", "--restore").want(2, "leave one of them away")
 	p.wantTree(scaled)
 	p.wantRunning("app-1 app-2 app-3")
 
-	p.typed("y\ny\n", "rollback", page.url()).want(0, "done: replicas", "done: journal", "done: state")
+	p.typed([]string{"y", "y"}, "rollback", page.url()).want(0, "done: replicas", "done: journal", "done: state")
 	p.wantTree(files)
 	p.wantRunning("app-1")
 	if now := p.containers("app"); len(now) != 1 || now[0] != first[0] {
