@@ -14,3 +14,5 @@ require (
 )
 
 require github.com/creack/pty v1.1.24
+
+require github.com/HdrHistogram/hdrhistogram-go v1.4.0 // indirect

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -581,6 +582,17 @@ func TestKilledBesideCommand(t *testing.T) {
 	}
 }
 
+// atWork reports whether a command on the project is under way.
+func (p *project) atWork() bool {
+	p.t.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	p.must(err)
+	return slices.ContainsFunc(lines, func(line string) bool {
+		words, err := os.ReadFile(line)
+		return err == nil && bytes.Contains(words, []byte(p.name)) // or it has ended
+	})
+}
+
 // killed starts a run on its way from one replica to three, or back, lets kill
 // end it, and checks what the next one makes of it, which wants that many.
 func (p *project) killed(load *page, want int, kill func(*exec.Cmd)) {
@@ -598,7 +610,7 @@ func (p *project) killed(load *page, want int, kill func(*exec.Cmd)) {
 	if strings.Contains(next.errors, "somebody else changed the replicas") {
 		// That was the killed run's Compose, still at work: nothing was moved.
 		next.want(1)
-		time.Sleep(time.Second)
+		p.eventually("what the killed run had started ends", func() bool { return !p.atWork() })
 		next = p.autoscale(load.url())
 	}
 	next.want(0)
