@@ -5,7 +5,6 @@ go 1.26.0
 require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/coreos/go-systemd/v22 v22.7.0
-	github.com/gofrs/flock v0.13.2
 	github.com/joho/godotenv v1.5.1
 	go.yaml.in/yaml/v3 v3.0.6
 	golang.org/x/sys v0.49.0
@@ -14,5 +13,3 @@ require (
 )
 
 require github.com/creack/pty v1.1.24
-
-require github.com/HdrHistogram/hdrhistogram-go v1.4.0 // indirect

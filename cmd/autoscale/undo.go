@@ -98,11 +98,12 @@ func (p *plan) carryOut(ctx context.Context, s streams, c *rollbackCommand) erro
 	locked := false
 	for _, step := range p.steps {
 		if step.What != "schedule" && !locked {
-			release, err := store.LockWorkload(ctx, p.keys[0], lockWait)
+			lock, err := store.LockWorkload(ctx, p.keys[0], lockWait)
 			if err != nil {
 				return err
 			}
-			unlock, locked = release, true
+			p.w.Hold(lock)
+			unlock, locked = lock.Unlock, true
 			if _, err := p.w.Observe(ctx); err != nil { // a run may have been waited for
 				return err
 			}

@@ -63,12 +63,13 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 	if r.key.Project == "" {
 		r.key.Project = w.Dir() // nothing but the folder says which project it is
 	}
-	unlock, err := store.LockWorkload(ctx, r.key, lockWait)
+	lock, err := store.LockWorkload(ctx, r.key, lockWait)
 	if err != nil {
 		r.err = err
 		return r
 	}
-	defer unlock()
+	defer lock.Unlock()
+	w.Hold(lock)
 	// Only now: another run may have been waited for.
 	now, err := readClocks()
 	if err != nil {
@@ -119,7 +120,7 @@ func (c *flags) workload(s streams, dir string, key *store.Key) compose.Config {
 			// What moves goes on, whether or not somebody reads of it.
 			_ = c.line(s.err, time.Now(), "", text)
 		},
-		Serialize: func(ctx context.Context, project string, wait time.Duration) (func(), error) {
+		Serialize: func(ctx context.Context, project string, wait time.Duration) (compose.Lock, error) {
 			k := *key
 			k.Project = project
 			return store.LockProject(ctx, k, wait)
@@ -160,11 +161,11 @@ func (c *flags) missed(ctx context.Context, dir string) error {
 }
 
 func missedOf(ctx context.Context, file *store.File, key store.Key, now autoscale.Instant) error {
-	unlock, err := store.LockWorkload(ctx, key, lockWait)
+	lock, err := store.LockWorkload(ctx, key, lockWait)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Unlock()
 	state, _, err := file.Load(key)
 	if err != nil {
 		return err

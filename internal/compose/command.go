@@ -86,19 +86,20 @@ const graceTime = 15 * time.Second
 // run runs a command in dir and returns its standard output. When ctx ends, the
 // command is asked to end as by Ctrl-C, and waited for: a killed Compose leaves
 // half-made containers. The command's exit status alone decides; what it says
-// on its standard error becomes part of the error.
-func run(ctx context.Context, dir string, words []string) (string, error) {
-	out, _, err := runTold(ctx, dir, "", words)
+// on its standard error becomes part of the error. It inherits the open files in
+// held.
+func run(ctx context.Context, dir string, words []string, held ...*os.File) (string, error) {
+	out, _, err := runTold(ctx, dir, "", words, held...)
 	return out, err
 }
 
 // runTold is run that gives the command an input, and also returns what it said
 // on its standard error.
-func runTold(ctx context.Context, dir, input string, words []string) (out, said string, err error) {
+func runTold(ctx context.Context, dir, input string, words []string, held ...*os.File) (out, said string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, commandTime, fmt.Errorf("it did not end within %s", commandTime))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.Dir = dir
+	cmd.Dir, cmd.ExtraFiles = dir, held
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = graceTime
 	// A terminal's Ctrl-C would reach the child as well, twice in effect.

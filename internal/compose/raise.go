@@ -242,7 +242,7 @@ func (w *Workload) StartMin(ctx context.Context, count int) (autoscale.Outcome, 
 		m.say(m.up(count))
 		return m.out, nil
 	}
-	unlock, err := w.cfg.Serialize(ctx, w.project.name, raiseWait)
+	unlock, err := w.serialize(ctx, raiseWait)
 	if err != nil {
 		return m.out, err
 	}

@@ -43,7 +43,7 @@ func (w *Workload) Set(ctx context.Context, count int) (autoscale.Outcome, error
 	if count < now {
 		wait = lowerWait
 	}
-	unlock, err := w.cfg.Serialize(ctx, w.project.name, wait)
+	unlock, err := w.serialize(ctx, wait)
 	if err != nil {
 		return m.out, err
 	}
@@ -194,7 +194,7 @@ func (m *move) compose(ctx context.Context, count int) error {
 	defer remove()
 	args := m.up(count, files...)
 	m.say(args)
-	_, err = run(ctx, m.w.project.dir, args)
+	_, err = run(ctx, m.w.project.dir, args, m.w.held...)
 	return err
 }
 
@@ -252,7 +252,7 @@ func (m *move) declareChecked(ctx context.Context, count int) error {
 func (m *move) docker(ctx context.Context, args ...string) (string, error) {
 	args = append([]string{m.w.engine.docker}, args...)
 	m.say(args)
-	out, err := run(ctx, "", args)
+	out, err := run(ctx, "", args, m.w.held...)
 	if err != nil {
 		return "", fmt.Errorf("compose: %s: %w", words(args), err)
 	}

@@ -50,9 +50,16 @@ type Config struct {
 	DryRun       bool          // check and tell, change nothing
 	// Tell takes what a person should see while things move.
 	Tell func(text string)
-	// Serialize keeps other moves in the same project away until the returned
-	// function is called, and waits for those under way for so long at most.
-	Serialize func(ctx context.Context, project string, wait time.Duration) (func(), error)
+	// Serialize keeps other moves in the same project away until what it returns
+	// is unlocked, and waits for those under way for so long at most.
+	Serialize func(ctx context.Context, project string, wait time.Duration) (Lock, error)
+}
+
+// Lock keeps others away.
+type Lock interface {
+	Unlock()
+	// File is what a command inherits to keep the lock until it has ended, too.
+	File() *os.File
 }
 
 func (c Config) nameFrom() string {
@@ -77,6 +84,26 @@ type Workload struct {
 	elsewhere []container // running replicas of the same service name in other projects
 	seen      view
 	compose   *composeCommand // found when something first moves
+	held      []*os.File      // what commands that move inherit
+}
+
+// Hold has every command that moves something keep that lock: where this process
+// is killed they are still at work, and the next run must not decide on what it
+// sees meanwhile.
+func (w *Workload) Hold(l Lock) { w.held = append(w.held, l.File()) }
+
+// serialize takes the project's lock for a move.
+func (w *Workload) serialize(ctx context.Context, wait time.Duration) (unlock func(), err error) {
+	l, err := w.cfg.Serialize(ctx, w.project.name, wait)
+	if err != nil {
+		return nil, err
+	}
+	before := w.held
+	w.Hold(l)
+	return func() {
+		w.held = before
+		l.Unlock()
+	}, nil
 }
 
 // view is what the last Observe saw.

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -24,26 +24,40 @@ const (
 	noteMax = 4096
 )
 
+// Lock is a lock that is held.
+type Lock struct {
+	file    *os.File
+	release func()
+}
+
+// Unlock gives the lock up. It stays taken while a command that was given File
+// still runs.
+func (l *Lock) Unlock() { l.release() }
+
+// File is the open lock file, for commands to inherit: they outlive a run that is
+// killed, and while they are at work nobody else should be.
+func (l *Lock) File() *os.File { return l.file }
+
 // LockWorkload keeps every other run off workload k on this machine, of
-// whichever user and wherever its state lies, until unlock is called or the
+// whichever user and wherever its state lies, until it is unlocked or the
 // process ends. A lock that is taken is waited for; after wait the error names
 // its holder. Before LockProject, where both are needed.
-func LockWorkload(ctx context.Context, k Key, wait time.Duration) (unlock func(), err error) {
-	unlock, err = take(ctx, lockDir(), "workload "+k.String(), wait)
+func LockWorkload(ctx context.Context, k Key, wait time.Duration) (*Lock, error) {
+	held, err := take(ctx, lockDir(), "workload "+k.String(), wait)
 	if err != nil {
 		return nil, fmt.Errorf("store: service %s: %w", k, err)
 	}
-	return unlock, nil
+	return held, nil
 }
 
 // LockProject is LockWorkload for the whole project or namespace of k: moves of
 // several services in one project go one after the other.
-func LockProject(ctx context.Context, k Key, wait time.Duration) (unlock func(), err error) {
-	unlock, err = take(ctx, lockDir(), "project "+k.scope(), wait)
+func LockProject(ctx context.Context, k Key, wait time.Duration) (*Lock, error) {
+	held, err := take(ctx, lockDir(), "project "+k.scope(), wait)
 	if err != nil {
 		return nil, fmt.Errorf("store: project %s: %w", k.scope(), err)
 	}
-	return unlock, nil
+	return held, nil
 }
 
 // lockDir is the folder of the lock files: the same one for every user, so it
@@ -59,10 +73,11 @@ func lockDir() string {
 }
 
 // take takes the lock of that name in dir.
-func take(ctx context.Context, dir, name string, wait time.Duration) (unlock func(), err error) {
+func take(ctx context.Context, dir, name string, wait time.Duration) (*Lock, error) {
 	path := lockPath(dir, name)
-	var held *flock.Flock
+	var held *os.File
 	ok, err := retry(ctx, wait, lockPoll, func() (bool, error) {
+		var err error
 		held, err = tryFile(path)
 		return held != nil, err
 	})
@@ -72,11 +87,11 @@ func take(ctx context.Context, dir, name string, wait time.Duration) (unlock fun
 	case !ok:
 		return nil, fmt.Errorf("locked by %s; waited %v: try again when that has ended (lock file %s)", readNote(path), wait, path)
 	}
-	clear, release := writeNote(path, held), releaser(held)
-	return func() {
+	clear := writeNote(path, held)
+	return &Lock{held, func() {
 		clear()
-		release()
-	}, nil
+		_ = held.Close() // with the last one that has it open the lock goes
+	}}, nil
 }
 
 // lockPath is the file for the lock of that name.
@@ -89,30 +104,47 @@ func lockPath(dir, name string) string {
 // file is opened without O_CREATE, which the kernel refuses on other users'
 // files in a folder like /tmp (fs.protected_regular), and read-only, which is
 // all that flock needs.
-func tryFile(path string) (*flock.Flock, error) {
+func tryFile(path string) (*os.File, error) {
 	if err := makeLockFile(path); err != nil {
 		return nil, fmt.Errorf("%w; make %s writable for this process", err, filepath.Dir(path))
 	}
-	f := flock.New(path, flock.SetFlag(os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK))
-	ok, err := f.TryLock()
+	f, err := tryFlock(path, syscall.O_NOFOLLOW|syscall.O_NONBLOCK)
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // removed just now
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("%w; if no run is under way, remove that file", err)
-	case !ok:
+	case f == nil:
 		return nil, nil
 	}
 	same, err := isAt(f, path)
 	if !same || err != nil {
-		return nil, errors.Join(err, f.Unlock())
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
+// tryFlock opens the file or folder at path, with more flags, and locks it
+// (flock(2)); nil where another holds it.
+func tryFlock(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|flags, 0)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		return f, nil
+	}
+	_ = f.Close() // it was only read
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("flock %s: %w", path, err)
+}
+
 // isAt reports whether the file that f locks still lies at path: a lock on one
 // that was removed keeps nobody off.
-func isAt(f *flock.Flock, path string) (bool, error) {
+func isAt(f *os.File, path string) (bool, error) {
 	locked, err := f.Stat()
 	if err != nil {
 		return false, err
@@ -156,7 +188,7 @@ type note struct {
 
 // writeNote notes this process in the lock file it holds. Where it may not, the
 // holder goes unnamed. clear takes the note out again.
-func writeNote(path string, held *flock.Flock) (clear func()) {
+func writeNote(path string, held *os.File) (clear func()) {
 	file, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return func() {}
@@ -176,7 +208,7 @@ func writeNote(path string, held *flock.Flock) (clear func()) {
 
 // onlyName reports whether file is the one that held locks and has no name but
 // path. In a folder where anybody may make links it could be another's file.
-func onlyName(file *os.File, path string, held *flock.Flock) bool {
+func onlyName(file *os.File, path string, held *os.File) bool {
 	opened, err := file.Stat()
 	if err != nil {
 		return false

@@ -39,11 +39,11 @@ func lockFile(t *testing.T, dir string) string {
 
 func lock(t *testing.T, dir, name string) (unlock func()) {
 	t.Helper()
-	unlock, err := take(t.Context(), dir, name, time.Minute)
+	held, err := take(t.Context(), dir, name, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return unlock
+	return held.Unlock
 }
 
 // The real folder, a workload and a project that nobody else has.
@@ -53,16 +53,16 @@ func TestLockWorkloadAndProject(t *testing.T) {
 	web.Service = "web"
 	before := names(t, lockDir())
 	var unlocks []func()
-	for _, take := range []func() (func(), error){
-		func() (func(), error) { return LockWorkload(t.Context(), k, time.Minute) },
-		func() (func(), error) { return LockWorkload(t.Context(), web, time.Minute) },
-		func() (func(), error) { return LockProject(t.Context(), k, time.Minute) },
+	for _, take := range []func() (*Lock, error){
+		func() (*Lock, error) { return LockWorkload(t.Context(), k, time.Minute) },
+		func() (*Lock, error) { return LockWorkload(t.Context(), web, time.Minute) },
+		func() (*Lock, error) { return LockProject(t.Context(), k, time.Minute) },
 	} {
-		unlock, err := take()
+		held, err := take()
 		if err != nil {
 			t.Fatal(err)
 		}
-		unlocks = append(unlocks, unlock)
+		unlocks = append(unlocks, held.Unlock)
 	}
 	t.Cleanup(func() {
 		old := map[string]bool{}
@@ -86,11 +86,11 @@ func TestLockWorkloadAndProject(t *testing.T) {
 	for _, unlock := range unlocks {
 		unlock()
 	}
-	unlock, err := LockWorkload(t.Context(), k, 0)
+	held, err := LockWorkload(t.Context(), k, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	unlock()
+	held.Unlock()
 }
 
 func TestLockDirIsShared(t *testing.T) {
@@ -124,12 +124,12 @@ func TestLockExcludes(t *testing.T) {
 		defer all.Wait()
 		for range 20 {
 			all.Go(func() {
-				unlock, err := take(t.Context(), dir, "a", time.Hour)
+				held, err := take(t.Context(), dir, "a", time.Hour)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				defer unlock()
+				defer held.Unlock()
 				count(1)
 				time.Sleep(time.Second) // of the bubble
 				count(-1)
@@ -290,12 +290,12 @@ func TestLockPlanted(t *testing.T) {
 			if err := plant(victim, path); err != nil {
 				t.Fatal(err)
 			}
-			unlock, err := take(t.Context(), dir, "a", 0)
+			held, err := take(t.Context(), dir, "a", 0)
 			if name == "hard link" { // locks, and no harm done
 				if err != nil {
 					t.Fatal(err)
 				}
-				unlock()
+				held.Unlock()
 			} else {
 				wantError(t, err, path, "remove")
 			}
@@ -339,4 +339,36 @@ func TestNoteHasNoArguments(t *testing.T) {
 	if n.PID != holder.Process.Pid || n.Since.IsZero() || strings.Contains(text, "password") {
 		t.Errorf("note %s", text)
 	}
+}
+
+// A command that inherited the lock keeps it until it has ended, also when
+// whoever took it is gone.
+func TestLockInherited(t *testing.T) {
+	dir := t.TempDir()
+	held, err := take(t.Context(), dir, "a", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("cat")
+	command.ExtraFiles = []*os.File{held.File()}
+	input, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	held.Unlock()
+	if _, err := take(t.Context(), dir, "a", 0); err == nil || !strings.Contains(err.Error(), "locked by another process") {
+		t.Errorf("while the command is at work: %v", err)
+	}
+	input.Close()
+	if err := command.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := take(t.Context(), dir, "a", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Unlock()
 }

@@ -402,13 +402,13 @@ func jobAppendN(args []string) error {
 
 // jobLock holds a lock until its input ends: folder, name.
 func jobLock(args []string) error {
-	unlock, err := take(context.Background(), args[0], args[1], time.Millisecond)
+	held, err := take(context.Background(), args[0], args[1], time.Millisecond)
 	if err != nil {
 		return err
 	}
 	fmt.Println("locked")
 	_, err = io.Copy(io.Discard, os.Stdin)
-	unlock()
+	held.Unlock()
 	return err
 }
 

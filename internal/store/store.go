@@ -22,8 +22,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/five-keys/autoscale/internal/replace"
 )
 
@@ -71,21 +69,21 @@ func lockBeside(path string) (real string, unlock func(), err error) {
 
 // lockFolder locks dir against other saves and appends.
 func lockFolder(dir string) (unlock func(), err error) {
-	f := flock.New(dir, flock.SetFlag(os.O_RDONLY|syscall.O_DIRECTORY))
-	ok, err := retry(context.Background(), folderWait, folderPoll, f.TryLock)
+	var f *os.File
+	ok, err := retry(context.Background(), folderWait, folderPoll, func() (bool, error) {
+		var err error
+		f, err = tryFlock(dir, syscall.O_DIRECTORY)
+		return f != nil, err
+	})
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("cannot lock folder %s: %w", dir, err)
 	case !ok:
 		return nil, fmt.Errorf("folder %s has been locked by another program for %v; end that program, or put the state elsewhere with --state-file", dir, folderWait)
 	}
-	return releaser(f), nil
-}
-
-// releaser gives f up. Whether that is told to the kernel or comes with the
-// end of the process, the lock goes; so there is no error to act on.
-func releaser(f *flock.Flock) func() {
-	return func() { _ = f.Unlock() }
+	// Whether the kernel is told so or the process ends, the lock goes; so there
+	// is no error to act on.
+	return func() { _ = f.Close() }, nil
 }
 
 // retry calls try every poll until it succeeds or fails, wait has passed
