@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -78,25 +79,38 @@ type stdioConn struct {
 	done    func()
 }
 
-// Read returns what the engine sent. Where the child ended without a word, its
-// standard error says why.
+// Read returns what the engine sent.
 func (c *stdioConn) Read(b []byte) (int, error) {
 	n, err := c.in.Read(b)
 	if n == 0 && errors.Is(err, io.EOF) {
-		c.Close()
-		if said := strings.TrimSpace(c.stderr.String()); said != "" {
-			return 0, childError(said)
-		}
+		return 0, c.ended(err)
 	}
 	return n, err
+}
+
+// Write asks the engine.
+func (c *stdioConn) Write(b []byte) (int, error) {
+	n, err := c.out.Write(b)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, os.ErrClosed) {
+		return n, c.ended(err)
+	}
+	return n, err
+}
+
+// ended is why the child ended: its standard error where that says something,
+// else err.
+func (c *stdioConn) ended(err error) error {
+	c.Close()
+	if said := strings.TrimSpace(c.stderr.String()); said != "" {
+		return childError(said)
+	}
+	return err
 }
 
 // childError is what the docker command said before it ended.
 type childError string
 
 func (e childError) Error() string { return string(e) }
-
-func (c *stdioConn) Write(b []byte) (int, error) { return c.out.Write(b) }
 
 // Close ends the child and waits for it.
 func (c *stdioConn) Close() error {
