@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -66,14 +67,31 @@ func (w *Workload) knownAs() (names, networks []string) {
 	return names, networks
 }
 
+// defaultConf is what nginx reads where its command names no other file.
+const defaultConf = "/etc/nginx/nginx.conf"
+
+// namedConf finds nginx's own option -c in a command, behind none but options of
+// nginx. A shell has a -c as well, and the official image is often run by one:
+// sh -c 'while :; do sleep 6h; nginx -s reload; done & nginx -g "daemon off;"'.
+var namedConf = regexp.MustCompile(`(?:^|[\s"'/;&|(])nginx(?:-debug)?(?:\s+-[gpe]\s+(?:"[^"]*"|'[^']*'|[^\s"';&|]+))*\s+-c\s+["']?(/[^\s"';&|)]+)`)
+
+// nginxConf is the file that the nginx of a container's command reads first.
+func nginxConf(command string) string {
+	if found := namedConf.FindStringSubmatch(command); found != nil {
+		return path.Clean(found[1])
+	}
+	return defaultConf
+}
+
 // resolvedOnce reads an nginx's configuration out of its container, in which
 // nothing is run for that.
 func (e *engine) resolvedOnce(ctx context.Context, n neighbour, names []string) (problems []*Problem, err error) {
-	conf := "/etc/nginx/nginx.conf"
-	if _, rest, ok := strings.Cut(n.Command, " -c "); ok {
-		conf, _, _ = strings.Cut(strings.Trim(rest, `"'`), " ")
+	conf := nginxConf(n.Command)
+	folder := path.Dir(conf)
+	if folder == "/" {
+		folder = conf // not the whole container
 	}
-	files, err := e.files(ctx, n.ID, path.Dir(conf))
+	files, err := e.files(ctx, n.ID, folder)
 	if errors.Is(err, errGone) {
 		return nil, nil // it keeps it elsewhere, or went
 	}
@@ -95,7 +113,8 @@ func (e *engine) resolvedOnce(ctx context.Context, n neighbour, names []string) 
 	return problems, nil
 }
 
-// files are the regular files below a folder in a container, by absolute path.
+// files are the regular files at or below a path in a container, by absolute
+// path.
 func (e *engine) files(ctx context.Context, id, folder string) (map[string][]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
