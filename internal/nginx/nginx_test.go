@@ -32,17 +32,29 @@ func TestResolvedOnce(t *testing.T) {
 		"commented out":        {"server { # proxy_pass http://app:8000;\n}", nil},
 		"server blocks":        {"server { server_name app; listen app:80; }", nil},
 		"cut short":            {"server { location / { proxy_pass http://app:8000;", []string{"1 app"}},
+
+		"an upstream by a variable":           {"upstream back { server app:8000; }\nserver { set $b back; location / { proxy_pass http://$b; } }", []string{"1 app"}},
+		"with its path, in braces":            {"upstream Back {\nserver app:8000; }\nserver { set $b back; location / { proxy_pass http://${b}/x$request_uri; } }", []string{"2 app"}},
+		"with its scheme":                     {"upstream back { server app:8000; }\nserver { set $b http://back; location / { proxy_pass $b$request_uri; } }", []string{"1 app"}},
+		"named as the service, by a variable": {"upstream app { server app:8000; }\nserver { set $b app; location / { proxy_pass http://$b; } }", []string{"1 app"}},
+		"a variable with a port is looked up": {"upstream app { server app:8000; }\nserver { set $b app; location / { proxy_pass http://$b:8000; } }", nil},
+		"an upstream that resolves, by one":   {"upstream back { server app:8000 resolve; }\nserver { set $b back; location / { proxy_pass http://$b; } }", nil},
+		"a variable that is no upstream":      {"upstream back { server app:8000; }\nserver { set $b app; location / { proxy_pass http://$b; } }", nil},
+		"a variable of a map, passed over":    {"map $host $b { default back; }\nupstream back { server app:8000; }\nserver { location / { proxy_pass http://$b; } }", nil},
+		"included in an upstream":             {"upstream back {\n  include servers/app.inc;\n}\nserver { location / { proxy_pass http://back; } }", []string{"1 app", "2 app"}},
+		"included in an unused upstream":      {"upstream back { include servers/app.inc; }\nserver { location / { proxy_pass http://other; } }", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			places, err := ResolvedOnce("/etc/nginx/nginx.conf", map[string][]byte{
 				"/etc/nginx/nginx.conf":       []byte(head),
 				"/etc/nginx/conf.d/site.conf": []byte(c.site),
+				"/etc/nginx/servers/app.inc":  []byte("server app:8000; } # one too many\nserver app:8001;"),
 				"/etc/nginx/other/x.conf":     []byte("server { location / { proxy_pass http://app:1; } }"),
 			}, []string{"app", "bot-app-1"})
 			var got []string
 			for _, p := range places {
 				got = append(got, fmt.Sprintf("%d %s", p.Line, p.Name))
-				if p.File != "/etc/nginx/conf.d/site.conf" || !strings.Contains(p.Directive, p.Name) {
+				if p.File != "/etc/nginx/conf.d/site.conf" && p.File != "/etc/nginx/servers/app.inc" || !strings.Contains(p.Directive, p.Name) {
 					t.Errorf("%+v", p)
 				}
 			}
