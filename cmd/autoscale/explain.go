@@ -59,21 +59,45 @@ func (c *explainCommand) Run(ctx context.Context, s streams) error {
 	if c.At != "" {
 		return c.at(s, journal, keep)
 	}
-	n := c.Last
-	if c.Changes && n == 1 {
-		n = 10
+	if c.Follow {
+		return c.follow(ctx, s, journal, keep)
 	}
-	records, damaged := history.Last(journal, keep, n)
+	records := c.last(s, journal, keep)
+	if len(records) == 0 {
+		return c.none(journal)
+	}
+	return c.print(s.out, records, c.count() == 1)
+}
+
+// count is how many decisions are asked for.
+func (c *explainCommand) count() int {
+	if c.Changes && c.Last == 1 {
+		return 10
+	}
+	return c.Last
+}
+
+// last are the decisions that are asked for.
+func (c *explainCommand) last(s streams, from history.Records, keep history.Filter) []store.Record {
+	records, damaged := history.Last(from, keep, c.count())
 	if damaged != nil {
 		warn(s, []string{damaged.Error()})
 	}
-	if len(records) == 0 && !c.Follow {
-		return c.none(journal)
-	}
-	if err := c.print(s.out, records, n == 1 && !c.Follow); err != nil || !c.Follow {
+	return records
+}
+
+// follow shows the last decisions, and each further one as it comes. The tail is
+// opened first, so that none falls in between.
+func (c *explainCommand) follow(ctx context.Context, s streams, journal *store.Journal, keep history.Filter) error {
+	tail, err := journal.Tail()
+	if err != nil {
 		return err
 	}
-	for r, err := range journal.Follow(ctx, followPoll) {
+	defer tail.Close()
+	if err := c.print(s.out, c.last(s, tail, keep), false); err != nil {
+		return err
+	}
+	for r, err := range tail.Follow(ctx, followPoll) {
 		if err != nil {
 			return err
 		}

@@ -151,27 +151,39 @@ func TestLookBack(t *testing.T) {
 	}
 }
 
-// TestExplainFollow: a decision is told as it comes, and Ctrl-C is no failure.
+// TestExplainFollow: a decision is told as it comes, what another service's
+// rollback leaves is not told again, and Ctrl-C is no failure.
 func TestExplainFollow(t *testing.T) {
 	inUTC(t)
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		journal := store.Open(dir + "/tools/.autoscale_state.json").Journal()
+		decide := func(service string) {
+			t.Helper()
+			r := raise(service)
+			r.Time = time.Now()
+			if err := journal.Append(r); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * followPoll)
+		}
+		decide("app")
+		decide("app")
 		ctx, cancel := context.WithCancel(t.Context())
 		var out, errs bytes.Buffer
 		status := make(chan int)
 		go func() {
 			status <- run(ctx, []string{"explain", "--follow", "--service=app", "--project-dir=" + dir}, streams{out: &out, err: &errs})
 		}()
-		for _, service := range []string{"web", "app"} {
-			time.Sleep(2 * followPoll)
-			if err := journal.Append(raise(service)); err != nil {
-				t.Fatal(err)
-			}
+		time.Sleep(followPoll / 2)
+		decide("web")
+		decide("app")
+		if err := journal.Forget(raise("web").Workload); err != nil {
+			t.Fatal(err)
 		}
 		time.Sleep(2 * followPoll)
 		cancel()
-		if got := <-status; got != statusDone || errs.Len() > 0 || strings.Count(out.String(), "\n") != 1 || !strings.Contains(out.String(), "12:00:00 app: 1 -> 3 replicas") {
+		if got := <-status; got != statusDone || errs.Len() > 0 || strings.Count(out.String(), "12:00:00 app: 1 -> 3 replicas") != 2 || strings.Count(out.String(), "\n") != 2 {
 			t.Errorf("status %d\n%s%s", got, out.String(), errs.String())
 		}
 	})

@@ -5,10 +5,17 @@ package history
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/five-keys/autoscale/internal/store"
 )
+
+// Records is where decisions are looked up: a journal, or its tail.
+type Records interface {
+	// Read yields them, the newest last; an error tells of lines passed over.
+	Read() iter.Seq2[store.Record, error]
+}
 
 // Filter says which records are meant; nil takes all.
 type Filter func(store.Record) bool
@@ -32,11 +39,11 @@ func (f Filter) And(other Filter) Filter {
 
 // Last gives the newest n records, oldest first. An error tells of lines that
 // were passed over; the records are good all the same.
-func Last(j *store.Journal, keep Filter, n int) ([]store.Record, error) {
+func Last(from Records, keep Filter, n int) ([]store.Record, error) {
 	ring := make([]store.Record, 0, min(n, 1024))
 	var damaged error
 	at := 0
-	for r, err := range j.Read() {
+	for r, err := range from.Read() {
 		switch {
 		case err != nil:
 			damaged = err
