@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -21,8 +22,8 @@ const followPoll = 500 * time.Millisecond
 // explainCommand tells why.
 type explainCommand struct {
 	flags
-	At      string `group:"run" placeholder:"10:05" help:"The decision in force at that moment: 10:05, 10:05:30, '2026-11-24 10:05'."`
-	Last    int    `group:"run" default:"1" placeholder:"1" help:"That many of the last decisions; of more than one, a line each."`
+	At      string `group:"run" placeholder:"10:05" help:"The decision of each service in force at that moment: 10:05, 10:05:30, '2026-11-24 10:05'."`
+	Last    int    `group:"run" default:"1" placeholder:"1" help:"That many of the last decisions, a line each; 1 is the last one of each service, in full."`
 	Changes bool   `group:"run" help:"Only decisions that moved, failed or doubted; ten of them unless --last says."`
 	Follow  bool   `group:"run" help:"Then each further decision as it comes."`
 }
@@ -31,7 +32,8 @@ type explainCommand struct {
 func (c *explainCommand) Help() string {
 	return `Reads the journal beside the state file, and asks nobody else: what the last
 decision saw, every rule that moved or kept the number, what would change it
-next, and what became of it. Without --service it takes every service's.
+next, and what became of it. Without --service it takes every service's, and
+shows the last of each.
 
 --output=json prints the journal's own lines (docs/json.md).
 
@@ -66,7 +68,14 @@ func (c *explainCommand) Run(ctx context.Context, s streams) error {
 	if len(records) == 0 {
 		return c.none(journal)
 	}
-	return c.print(s.out, records, c.count() == 1)
+	if c.count() > 1 {
+		return c.print(s.out, records)
+	}
+	var all []history.Standing
+	for _, r := range records {
+		all = append(all, history.Standing{In: &r})
+	}
+	return c.stories(s.out, all)
 }
 
 // count is how many decisions are asked for.
@@ -77,9 +86,16 @@ func (c *explainCommand) count() int {
 	return c.Last
 }
 
-// last are the decisions that are asked for.
-func (c *explainCommand) last(s streams, from history.Records, keep history.Filter) []store.Record {
-	records, damaged := history.Last(from, keep, c.count())
+// last are the decisions that are asked for, oldest first; of each workload one
+// where that is no number of them.
+func (c *explainCommand) last(s streams, from history.Records, keep history.Filter) (records []store.Record) {
+	var damaged error
+	if c.count() > 1 {
+		records, damaged = history.Last(from, keep, c.count())
+	} else {
+		records, damaged = history.Workloads(from, keep)
+		slices.SortStableFunc(records, func(a, b store.Record) int { return a.Decision.At.Compare(b.Decision.At) })
+	}
 	if damaged != nil {
 		warn(s, []string{damaged.Error()})
 	}
@@ -94,7 +110,7 @@ func (c *explainCommand) follow(ctx context.Context, s streams, journal *store.J
 		return err
 	}
 	defer tail.Close()
-	if err := c.print(s.out, c.last(s, tail, keep), false); err != nil {
+	if err := c.print(s.out, c.last(s, tail, keep)); err != nil {
 		return err
 	}
 	for r, err := range tail.Follow(ctx, followPoll) {
@@ -102,7 +118,7 @@ func (c *explainCommand) follow(ctx context.Context, s streams, journal *store.J
 			return err
 		}
 		if keep(r) {
-			if err := c.print(s.out, []store.Record{r}, false); err != nil {
+			if err := c.print(s.out, []store.Record{r}); err != nil {
 				return err
 			}
 		}
@@ -118,43 +134,61 @@ func (c *explainCommand) none(journal *store.Journal) error {
 	return fmt.Errorf("%w%s for %s in %s; run one (dry runs are not kept), or name the folder with --project-dir", history.ErrNone, what, orAny(c.Service), journal.Path())
 }
 
-// at shows the decision in force at one moment.
+// at shows the decisions in force at one moment, of each workload one.
 func (c *explainCommand) at(s streams, journal *store.Journal, keep history.Filter) error {
 	moment, err := history.ParseMoment(c.At, time.Now())
 	if err != nil {
 		return usage(fmt.Errorf("--at=%w", err))
 	}
-	in, next, damaged := history.At(journal, keep, moment)
+	all, damaged := history.At(journal, keep, moment)
 	if damaged != nil {
 		warn(s, []string{damaged.Error()})
 	}
-	if in == nil && next == nil {
+	if len(all) == 0 {
 		return c.none(journal)
 	}
-	if in == nil {
-		return fmt.Errorf("%w before %s; the first is of %s", history.ErrNone, moment.Local().Format(time.DateTime), next.Decision.At.Local().Format(time.DateTime))
+	inForce := slices.DeleteFunc(slices.Clone(all), func(one history.Standing) bool { return one.In == nil })
+	if len(inForce) == 0 {
+		first := slices.MinFunc(all, func(a, b history.Standing) int { return a.Next.Decision.At.Compare(b.Next.Decision.At) }).Next
+		return fmt.Errorf("%w before %s; the first is of %s", history.ErrNone, moment.Local().Format(time.DateTime), first.Decision.At.Local().Format(time.DateTime))
 	}
-	if err := c.print(s.out, []store.Record{*in}, true); err != nil || c.Output == "json" {
-		return err
-	}
-	if next != nil {
-		_, err = fmt.Fprintf(s.out, "  then      %s\n", line(*next))
-	}
-	return err
+	slices.SortStableFunc(inForce, func(a, b history.Standing) int { return a.In.Decision.At.Compare(b.In.Decision.At) })
+	return c.stories(s.out, inForce)
 }
 
-// print shows records: whole, a line each, or as the journal has them.
-func (c *explainCommand) print(out io.Writer, records []store.Record, whole bool) error {
+// stories shows decisions in full, each with the one that followed where that is
+// known.
+func (c *explainCommand) stories(out io.Writer, all []history.Standing) error {
+	for i, one := range all {
+		if c.Output == "json" {
+			if err := c.print(out, []store.Record{*one.In}); err != nil {
+				return err
+			}
+			continue
+		}
+		text := story(*one.In)
+		if i > 0 {
+			text = "\n" + text
+		}
+		if one.Next != nil {
+			text += fmt.Sprintf("  then      %s\n", line(*one.Next))
+		}
+		if _, err := io.WriteString(out, text); err != nil {
+			return fmt.Errorf("the decisions cannot be printed: %w", err)
+		}
+	}
+	return nil
+}
+
+// print shows records, a line each.
+func (c *explainCommand) print(out io.Writer, records []store.Record) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
 	for _, r := range records {
 		var err error
-		switch {
-		case c.Output == "json":
-			encoder := json.NewEncoder(out)
-			encoder.SetEscapeHTML(false)
+		if c.Output == "json" {
 			err = encoder.Encode(r)
-		case whole:
-			_, err = io.WriteString(out, story(r))
-		default:
+		} else {
 			_, err = fmt.Fprintln(out, line(r))
 		}
 		if err != nil {

@@ -58,30 +58,15 @@ func Last(from Records, keep Filter, n int) ([]store.Record, error) {
 	return append(ring[at:len(ring):len(ring)], ring[:at]...), damaged
 }
 
-// At gives the record in force at a moment: the newest that is not later; nil
-// where there is none. next is the one that followed.
-func At(j *store.Journal, keep Filter, moment time.Time) (in, next *store.Record, damaged error) {
-	for r, err := range j.Read() {
-		switch {
-		case err != nil:
-			damaged = err
-		case keep != nil && !keep(r):
-		case r.Decision.At.After(moment):
-			if next == nil {
-				next = &r
-			}
-		default:
-			in, next = &r, nil
-		}
-	}
-	return in, next, damaged
-}
+// Standing is what stood at a moment for one workload: the newest record that is
+// not later, and the one that followed; each is nil where there is none.
+type Standing struct{ In, Next *store.Record }
 
-// Workloads gives the newest record of each workload, in the order in which they
+// At gives what stood at a moment for each workload, in the order in which they
 // first appear.
-func Workloads(j *store.Journal, keep Filter) (newest []store.Record, damaged error) {
-	places := map[string]int{}
-	for r, err := range j.Read() {
+func At(from Records, keep Filter, moment time.Time) (all []Standing, damaged error) {
+	places := places{}
+	for r, err := range from.Read() {
 		if err != nil {
 			damaged = err
 			continue
@@ -89,13 +74,51 @@ func Workloads(j *store.Journal, keep Filter) (newest []store.Record, damaged er
 		if keep != nil && !keep(r) {
 			continue
 		}
-		at, known := places[r.Workload.String()]
-		if !known {
-			places[r.Workload.String()] = len(newest)
-			newest = append(newest, r)
+		at, isNew := places.of(r)
+		if isNew {
+			all = append(all, Standing{})
+		}
+		switch one := &all[at]; {
+		case !r.Decision.At.After(moment):
+			one.In, one.Next = &r, nil
+		case one.Next == nil:
+			one.Next = &r
+		}
+	}
+	return all, damaged
+}
+
+// places numbers workloads in the order in which they first appear.
+type places map[string]int
+
+// of is the place of a record's workload, and whether it is a new one.
+func (p places) of(r store.Record) (at int, isNew bool) {
+	at, known := p[r.Workload.String()]
+	if !known {
+		at = len(p)
+		p[r.Workload.String()] = at
+	}
+	return at, !known
+}
+
+// Workloads gives the newest record of each workload, in the order in which they
+// first appear.
+func Workloads(from Records, keep Filter) (newest []store.Record, damaged error) {
+	places := places{}
+	for r, err := range from.Read() {
+		if err != nil {
+			damaged = err
 			continue
 		}
-		newest[at] = r
+		if keep != nil && !keep(r) {
+			continue
+		}
+		at, isNew := places.of(r)
+		if isNew {
+			newest = append(newest, r)
+		} else {
+			newest[at] = r
+		}
 	}
 	return newest, damaged
 }

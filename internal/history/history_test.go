@@ -2,6 +2,7 @@ package history
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -96,24 +97,42 @@ func TestTold(t *testing.T) {
 	}
 }
 
+// TestAt: what stood, of each workload for itself.
 func TestAt(t *testing.T) {
 	j := journal(t, record(0, "app"), record(1, "web"), record(2, "app"), record(3, "app"))
-	for at, want := range map[string][2]float64{ // the one in force, the next; -1 for none
-		"09:59": {-1, 0}, "10:00": {0, 2}, "10:02": {0, 2}, "10:03:59": {0, 2}, "10:04": {2, 3}, "10:06": {3, -1}, "11:00": {3, -1},
+	for _, c := range []struct {
+		at   string
+		keep Filter
+		want [][2]float64 // the one in force, the next; -1 for none
+	}{
+		{"09:59", Of("app"), [][2]float64{{-1, 0}}},
+		{"10:00", Of("app"), [][2]float64{{0, 2}}},
+		{"10:02", Of("app"), [][2]float64{{0, 2}}},
+		{"10:03:59", Of("app"), [][2]float64{{0, 2}}},
+		{"10:04", Of("app"), [][2]float64{{2, 3}}},
+		{"10:06", Of("app"), [][2]float64{{3, -1}}},
+		{"11:00", Of("app"), [][2]float64{{3, -1}}},
+		{"10:00", nil, [][2]float64{{0, 2}, {-1, 1}}},
+		{"10:05", nil, [][2]float64{{2, 3}, {1, -1}}},
+		{"10:05", Of("none"), nil},
 	} {
-		moment, err := ParseMoment(at, start.Add(12*time.Hour))
+		moment, err := ParseMoment(c.at, start.Add(12*time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
-		in, next, err := At(j, Of("app"), moment)
-		got := [2]float64{-1, -1}
-		for i, r := range []*store.Record{in, next} {
-			if r != nil {
-				got[i] = r.Decision.Load
+		all, err := At(j, c.keep, moment)
+		var got [][2]float64
+		for _, one := range all {
+			pair := [2]float64{-1, -1}
+			for i, r := range []*store.Record{one.In, one.Next} {
+				if r != nil {
+					pair[i] = r.Decision.Load
+				}
 			}
+			got = append(got, pair)
 		}
-		if err != nil || got != want {
-			t.Errorf("%s: %v, %v, want %v", at, got, err, want)
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v, want %v", c.at, got, err, c.want)
 		}
 	}
 }
