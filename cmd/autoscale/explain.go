@@ -35,7 +35,11 @@ decision saw, every rule that moved or kept the number, what would change it
 next, and what became of it. Without --service it takes every service's, and
 shows the last of each.
 
---output=json prints the journal's own lines (docs/json.md).
+--at without a day is the last time that clocks showed it. With a day, an hour
+that autumn has twice is the later one; 2026-10-25T02:30:00+02:00 says either.
+
+--output=json prints a line for each decision, with the fields of the journal's
+lines (docs/json.md).
 
 Exit status: 0 shown; 1 nothing is recorded, or it cannot be read; 2 flags wrong
 in themselves.`

@@ -124,31 +124,72 @@ func Workloads(from Records, keep Filter) (newest []store.Record, damaged error)
 }
 
 // ParseMoment reads a moment as people write it: "10:05", "10:05:30" (of today,
-// or of yesterday where that is still to come), "2026-11-24 10:05", or RFC 3339.
-// It is the last instant of the minute or second that is named, in now's zone.
+// or of yesterday where that is still to come), "2026-11-24 10:05", the same with
+// a T, or RFC 3339. It is the last instant of the minute or second that is named,
+// in now's zone. A time that autumn has twice is the later one, or the earlier
+// where the later is still to come and no day was named.
 func ParseMoment(text string, now time.Time) (time.Time, error) {
 	for _, layout := range []struct {
 		text string
 		unit time.Duration
 		day  bool // the layout has none
+		zone bool // the layout has one
 	}{
-		{"15:04", time.Minute, true}, {"15:04:05", time.Second, true},
-		{"2006-01-02 15:04", time.Minute, false}, {"2006-01-02 15:04:05", time.Second, false},
-		{"2006-01-02T15:04", time.Minute, false}, {time.RFC3339, time.Second, false},
+		{"15:04", time.Minute, true, false}, {"15:04:05", time.Second, true, false},
+		{"2006-01-02 15:04", time.Minute, false, false}, {"2006-01-02 15:04:05", time.Second, false, false},
+		{"2006-01-02T15:04", time.Minute, false, false}, {"2006-01-02T15:04:05", time.Second, false, false},
+		{time.RFC3339, time.Second, false, true},
 	} {
 		t, err := time.ParseInLocation(layout.text, text, now.Location())
 		if err != nil {
 			continue
 		}
-		if layout.day {
-			t = time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, now.Location())
-			if t.After(now) {
-				t = t.AddDate(0, 0, -1)
-			}
+		switch {
+		case layout.day:
+			t = ofToday(t, now)
+		case !layout.zone:
+			_, t = occurrences(t)
 		}
 		return t.Add(layout.unit - 1), nil
 	}
-	return time.Time{}, fmt.Errorf("%q is no moment: give 10:05, 10:05:30, '2026-11-24 10:05' or RFC 3339", text)
+	return time.Time{}, fmt.Errorf("%q is no moment: give 10:05, 10:05:30, '2026-11-24 10:05', 2026-11-24T10:05:30, or RFC 3339", text)
+}
+
+// ofToday is the last time, up to now, that clocks showed the hour, minute and
+// second of t.
+func ofToday(t, now time.Time) time.Time {
+	t = time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, now.Location())
+	first, last := occurrences(t)
+	switch {
+	case !last.After(now):
+		return last
+	case !first.After(now):
+		return first
+	}
+	_, last = occurrences(t.AddDate(0, 0, -1))
+	return last
+}
+
+// occurrences are the first and the last instant at which clocks in t's zone show
+// what they show at t: the same one, but where a clock is set back. Which of the
+// two the time package takes, it does not say.
+func occurrences(t time.Time) (first, last time.Time) {
+	first, last = t, t
+	_, offset := t.Zone()
+	begin, end := t.ZoneBounds()
+	if !begin.IsZero() {
+		_, before := begin.Add(-1).Zone()
+		if other := t.Add(time.Duration(offset-before) * time.Second); other.Before(begin) {
+			first = other
+		}
+	}
+	if !end.IsZero() {
+		_, after := end.Zone()
+		if other := t.Add(time.Duration(offset-after) * time.Second); !other.Before(end) {
+			last = other
+		}
+	}
+	return first, last
 }
 
 // ErrNone is the error of a journal in which nothing fits.

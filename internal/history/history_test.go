@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	_ "time/tzdata" // whether or not this machine has it
 
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/store"
@@ -147,6 +148,8 @@ func TestParseMoment(t *testing.T) {
 		"10:05:21":             "2026-11-23T10:05:21+03:00",
 		"2026-11-20 09:00":     "2026-11-20T09:00:59+03:00",
 		"2026-11-20 09:00:01":  "2026-11-20T09:00:01+03:00",
+		"2026-11-20T09:00":     "2026-11-20T09:00:59+03:00",
+		"2026-11-20T09:00:01":  "2026-11-20T09:00:01+03:00",
 		"2026-11-20T09:00:01Z": "2026-11-20T09:00:01Z",
 	} {
 		got, err := ParseMoment(text, now)
@@ -157,6 +160,37 @@ func TestParseMoment(t *testing.T) {
 	for _, text := range []string{"", "10", "25:00", "10:65", "tomorrow", "2026-13-01 00:00"} {
 		if got, err := ParseMoment(text, now); err == nil {
 			t.Errorf("%q read as %s", text, got)
+		}
+	}
+}
+
+// TestParseMomentAutumn: of a time that comes twice the later is taken, unless it
+// is still to come and the day is not said; on either side of Greenwich.
+func TestParseMomentAutumn(t *testing.T) {
+	for _, c := range []struct{ zone, text, now, want string }{
+		{"Europe/Berlin", "2026-10-25 02:30", "2026-11-01T00:00:00Z", "2026-10-25T02:30:59+01:00"},
+		{"Europe/Berlin", "2026-10-25T02:30:00+02:00", "2026-11-01T00:00:00Z", "2026-10-25T02:30:00+02:00"},
+		{"Europe/Berlin", "2026-10-25 01:59", "2026-11-01T00:00:00Z", "2026-10-25T01:59:59+02:00"},
+		{"Europe/Berlin", "2026-10-25 03:00", "2026-11-01T00:00:00Z", "2026-10-25T03:00:59+01:00"},
+		{"Europe/Berlin", "02:30", "2026-10-25T02:40:00+01:00", "2026-10-25T02:30:59+01:00"},
+		{"Europe/Berlin", "02:30", "2026-10-25T02:10:00+01:00", "2026-10-25T02:30:59+02:00"},
+		{"Europe/Berlin", "02:30", "2026-10-25T02:40:00+02:00", "2026-10-25T02:30:59+02:00"},
+		{"Europe/Berlin", "02:30", "2026-10-25T02:10:00+02:00", "2026-10-24T02:30:59+02:00"},
+		{"Europe/Berlin", "02:30", "2026-10-26T01:00:00+01:00", "2026-10-25T02:30:59+01:00"},
+		{"America/New_York", "2026-11-01 01:30:10", "2026-11-20T00:00:00Z", "2026-11-01T01:30:10-05:00"},
+		{"America/New_York", "01:30", "2026-11-01T01:40:00-04:00", "2026-11-01T01:30:59-04:00"},
+	} {
+		zone, err := time.LoadLocation(c.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, err := time.Parse(time.RFC3339, c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseMoment(c.text, now.In(zone))
+		if err != nil || got.Format(time.RFC3339) != c.want {
+			t.Errorf("%s in %s at %s: %s, %v, want %s", c.text, c.zone, c.now, got.Format(time.RFC3339), err, c.want)
 		}
 	}
 }
