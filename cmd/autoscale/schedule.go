@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/compose"
 	"github.com/five-keys/autoscale/internal/schedule"
 	"github.com/five-keys/autoscale/internal/store"
 )
@@ -50,13 +51,28 @@ func (l ofLine) words() []string {
 
 // workload is the service that the flags name; those that only a decision needs
 // may be missing.
-func (l ofLine) workload() (schedule.Workload, *flags, error) {
+func (l ofLine) workload(ctx context.Context, s streams) (schedule.Workload, error) {
 	f, err := parseFlags(append([]string{"--provider=compose", "--min=1", "--max=1", "--rps-target=1"}, l.words()...))
 	if err != nil && f == nil {
-		return schedule.Workload{}, nil, usage(err)
+		return schedule.Workload{}, usage(err)
 	}
-	dir, err := f.dir()
-	return schedule.Workload{Service: f.Service, Dir: dir}, f, err
+	dir, err := f.home(ctx, s)
+	return schedule.Workload{Service: f.Service, Dir: dir}, err
+}
+
+// home is the folder of the project that the flags mean: that of the one that
+// runs, which need not be the one they name. Where that cannot be asked, it is.
+func (c *flags) home(ctx context.Context, s streams) (string, error) {
+	dir, err := c.dir()
+	if err != nil {
+		return "", err
+	}
+	w, err := compose.Find(ctx, c.workload(s, dir, &store.Key{Provider: c.Provider, Service: c.Service, Dir: dir}))
+	if err != nil {
+		return dir, ctx.Err()
+	}
+	defer w.Close()
+	return w.Dir(), nil
 }
 
 // schedulePlan says what is to be scheduled, and how.
@@ -80,12 +96,12 @@ func (p schedulePlan) kind() string {
 }
 
 // job puts the schedule together. Its errors are the flags'.
-func (p schedulePlan) job() (schedule.Job, []string, error) {
+func (p schedulePlan) job(ctx context.Context, s streams) (schedule.Job, []string, error) {
 	f, err := parseFlags(p.words())
 	if err != nil {
 		return schedule.Job{}, nil, fmt.Errorf("behind --: %w", err)
 	}
-	dir, err := f.dir()
+	dir, err := f.home(ctx, s)
 	if err != nil {
 		return schedule.Job{}, nil, err
 	}
@@ -113,8 +129,11 @@ func (p schedulePlan) job() (schedule.Job, []string, error) {
 	}
 	var warnings []string
 	j.Env, warnings = schedule.Environment(os.Environ(), p.kind(), system, f.Docker)
-	if len(f.MetricsHeader) > 0 {
-		warnings = append(warnings, "--metrics-header will stand in a file that others may read; where it is secret, use a page that needs none")
+	if shown := strings.Join(p.words(), " "); schedule.Shown(shown) != shown {
+		warnings = append(warnings, "what --metrics-url or --metrics-header log in with will stand in a file that others may read; where it is secret, use a page that needs none")
+	}
+	if p.Log != "" && p.Systemd {
+		warnings = append(warnings, "--log is cron's; systemd keeps the output itself: journalctl -u "+p.Unit)
 	}
 	return j, append(warnings, f.rare(j.Every)...), j.Validate()
 }
@@ -154,28 +173,35 @@ func logFile(name string) string {
 	return filepath.Join(state, name)
 }
 
-// writable are the folders that a run writes to: those of the override and the
-// state file, or above them where a run would make them, and of the locks and
-// the temporary files.
+// writable are the folders that a run writes to: the project's, where the
+// override and the state file lie in it, else theirs; those that they are links
+// into; and those of the locks and of the temporary files.
 func (c *flags) writable(dir string) []string {
 	var all []string
 	add := func(folder string) {
 		for !exists(folder) {
 			folder = filepath.Dir(folder)
 		}
-		if slices.Contains(all, folder) {
-			return
+		within := func(other string) bool { return folder == other || strings.HasPrefix(folder, other+"/") }
+		if !slices.ContainsFunc(all, within) {
+			all = append(all, folder)
 		}
-		all = append(all, folder)
 	}
 	override := c.ComposeFile
 	if !filepath.IsAbs(override) {
 		override = filepath.Join(dir, override)
 	}
-	add(filepath.Dir(override))
-	add(filepath.Dir(c.statePath(dir)))
+	for _, file := range []string{override, c.statePath(dir)} {
+		if inside, err := filepath.Rel(dir, file); err == nil && filepath.IsLocal(inside) {
+			add(dir) // the folders in it may have to be made again
+		}
+		add(filepath.Dir(file))
+		if real, err := filepath.EvalSymlinks(file); err == nil {
+			add(filepath.Dir(real))
+		}
+	}
 	add(store.LockFolder())
-	add(os.TempDir())
+	add("/tmp") // without a TMPDIR, as a scheduler starts it
 	return all
 }
 
@@ -192,8 +218,8 @@ func (c *flags) rare(every time.Duration) []string {
 type schedulePrint struct{ schedulePlan }
 
 // Run prints the line, or the units.
-func (c *schedulePrint) Run(_ context.Context, s streams) error {
-	job, warnings, err := c.job()
+func (c *schedulePrint) Run(ctx context.Context, s streams) error {
+	job, warnings, err := c.job(ctx, s)
 	if err != nil {
 		return usage(err)
 	}
@@ -227,7 +253,7 @@ type scheduleInstall struct{ schedulePlan }
 
 // Run tries the command as the scheduler will call it, and installs it.
 func (c *scheduleInstall) Run(ctx context.Context, s streams) error {
-	job, warnings, err := c.job()
+	job, warnings, err := c.job(ctx, s)
 	if err != nil {
 		return usage(err)
 	}
@@ -239,6 +265,11 @@ func (c *scheduleInstall) Run(ctx context.Context, s streams) error {
 		return errors.New("--system needs root; run it with sudo, or use --user")
 	}
 	warn(s, warnings)
+	lock, err := store.LockWorkload(ctx, store.Key{Provider: "schedule", Service: job.Service, Dir: job.Dir}, lockWait)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
 	if err := try(ctx, s, job, c.kind()); err != nil {
 		return err
 	}
@@ -261,8 +292,12 @@ func indented(text string) string {
 func try(ctx context.Context, s streams, job schedule.Job, kind string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, job.Command[0], append(job.Command[1:], "--dry-run")...)
-	cmd.Dir, cmd.Env = job.Folder, job.Environ(kind)
+	words, env, err := job.Trial(ctx, kind, "--dry-run")
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Dir, cmd.Env = job.Folder, env
 	out, err := cmd.CombinedOutput()
 	said := strings.TrimSpace(string(out))
 	_, _ = fmt.Fprintf(s.out, "tried once with --dry-run:\n    %s\n", strings.ReplaceAll(said, "\n", "\n    "))
@@ -281,7 +316,7 @@ type scheduleRemove struct{ ofLine }
 
 // Run removes what is ours and unchanged, and names the rest.
 func (c *scheduleRemove) Run(ctx context.Context, s streams) error {
-	w, _, err := c.workload()
+	w, err := c.workload(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -331,7 +366,7 @@ type schedules struct {
 
 // Run shows every schedule of the service.
 func (c *scheduleStatus) Run(ctx context.Context, s streams) error {
-	w, _, err := c.workload()
+	w, err := c.workload(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -37,20 +37,22 @@ func (j Job) Cron() (string, error) {
 // plain is a word that no shell takes for anything but itself.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-// shell is the command as cron hands it to the shell, with cron's own escapes:
-// an unescaped % would be a line feed.
-func (j Job) shell() (string, error) {
-	var words []string
-	quote := func(text string) string {
-		if plain.MatchString(text) {
-			return text
-		}
-		quoted, err := syntax.Quote(text, syntax.LangPOSIX)
-		if err != nil {
-			quoted = "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" // not of ASCII alone
-		}
-		return quoted
+// quote writes a word as a shell reads it.
+func quote(text string) string {
+	if plain.MatchString(text) {
+		return text
 	}
+	quoted, err := syntax.Quote(text, syntax.LangPOSIX)
+	if err != nil {
+		quoted = "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" // not of ASCII alone
+	}
+	return quoted
+}
+
+// words are the folder, the environment and the command, with cron's own
+// escapes: an unescaped % would be a line feed.
+func (j Job) words() (string, error) {
+	var words []string
 	for _, setting := range j.Env {
 		name, value, _ := strings.Cut(setting, "=")
 		words = append(words, name+"="+quote(value))
@@ -58,12 +60,26 @@ func (j Job) shell() (string, error) {
 	for _, word := range j.Command {
 		words = append(words, quote(word))
 	}
-	line := fmt.Sprintf("cd %s && %s >> %s 2>&1", quote(j.Folder), strings.Join(words, " "), quote(j.Log))
-	// What \\ and \% come to differs from one cron to the next.
-	if strings.Contains(line, `\\`) || strings.Contains(line, `\%`) {
-		return "", fmt.Errorf(`schedule: a crontab cannot carry \\ or \%% (in %s); use --systemd, or put the command into a script`, line)
+	return escaped(fmt.Sprintf("cd %s && %s", quote(j.Folder), strings.Join(words, " ")))
+}
+
+// shell is the command as cron hands it to the shell.
+func (j Job) shell() (string, error) {
+	words, err := j.words()
+	if err != nil {
+		return "", err
 	}
-	return strings.ReplaceAll(line, "%", `\%`), nil
+	log, err := escaped(quote(j.Log))
+	return fmt.Sprintf("%s >> %s 2>&1", words, log), err
+}
+
+// escaped is part of a command as a crontab has it. What \\ and \% come to
+// differs from one cron to the next.
+func escaped(text string) (string, error) {
+	if strings.Contains(text, `\\`) || strings.Contains(text, `\%`) {
+		return "", fmt.Errorf(`schedule: a crontab cannot carry \\ or \%% (in %s); use --systemd, or put the command into a script`, Shown(text))
+	}
+	return strings.ReplaceAll(text, "%", `\%`), nil
 }
 
 // cronFields are cron's five fields for a time between runs.

@@ -48,6 +48,16 @@ func setCrontab(ctx context.Context, name, text string) error {
 	return nil
 }
 
+// putBack has the crontab say what it said before an installation that failed.
+func putBack(ctx context.Context, text string) error {
+	ctx = context.WithoutCancel(ctx)
+	now, err := readCrontab(ctx, userName())
+	if err != nil || now == text {
+		return err
+	}
+	return setCrontab(ctx, userName(), text)
+}
+
 // removeFile takes the whole of a file in /etc/cron.d away, which must hold
 // nothing but our lines.
 func removeFile(path string) func(context.Context, string) error {
@@ -92,13 +102,22 @@ func (j Job) installCron(ctx context.Context, old *Entry) (where string, err err
 	if err != nil {
 		return "", err
 	}
+	kept := now
 	if old != nil {
-		now = strings.Replace(now, old.lines, "", 1)
+		before, after, ok := strings.Cut(now, old.lines)
+		if !ok {
+			return "", errors.New("schedule: somebody else changed the crontab meanwhile; it was left alone: run this again")
+		}
+		kept = before + after
 	}
-	if now != "" && !strings.HasSuffix(now, "\n") {
-		now += "\n" // cron passes over a last line without one
+	if kept != "" && !strings.HasSuffix(kept, "\n") {
+		kept += "\n" // cron passes over a last line without one
 	}
-	return "crontab of " + userName(), setCrontab(ctx, userName(), now+lines)
+	err = setCrontab(ctx, userName(), kept+lines)
+	if err != nil {
+		return "", errors.Join(err, putBack(ctx, now))
+	}
+	return "crontab of " + userName(), nil
 }
 
 // installCronFile writes a file of our own into /etc/cron.d.

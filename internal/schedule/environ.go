@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,7 +30,7 @@ func Environment(environ []string, kind string, system bool, docker string) (env
 	}
 	for _, program := range []string{docker, "docker-compose"} {
 		now := lookPath(program, values["PATH"])
-		if strings.Contains(program, "/") || now == lookPath(program, defaultPath(kind)) {
+		if strings.Contains(program, "/") || now == "" || now == lookPath(program, defaultPath(kind)) {
 			continue
 		}
 		if len(env) == 0 {
@@ -75,11 +76,48 @@ func lookPath(program, path string) string {
 
 // Environ is everything that a command of the job finds in its environment when
 // the scheduler starts it, for trying it beforehand.
-func (j Job) Environ(kind string) []string {
+func (j Job) Environ(ctx context.Context, kind string) []string {
 	home, err := os.UserHomeDir()
 	env := []string{"PATH=" + defaultPath(kind), "LANG=C.UTF-8"}
 	if err == nil && (kind == KindCron || !j.System) {
 		env = append(env, "HOME="+home, "LOGNAME="+userName(), "SHELL=/bin/sh")
 	}
+	if kind == KindCron && !j.System {
+		env = append(env, settings(ctx)...)
+	}
 	return append(env, j.Env...) // the later one wins
+}
+
+// settings are the variables that this user's crontab sets: they hold for a line
+// at its end as well.
+func settings(ctx context.Context) (env []string) {
+	text, err := readCrontab(ctx, userName())
+	if err != nil {
+		return nil // an installation says so
+	}
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); setting.MatchString(line) && !strings.HasPrefix(line, "#") {
+			name, value, _ := strings.Cut(line, "=")
+			env = append(env, strings.Trim(strings.TrimSpace(name), `"'`)+"="+strings.Trim(strings.TrimSpace(value), `"'`))
+		}
+	}
+	return env
+}
+
+// Trial is the command with one more argument, as the scheduler would call it,
+// for trying it beforehand: cron's goes through a shell.
+func (j Job) Trial(ctx context.Context, kind, argument string) (words, env []string, err error) {
+	env = j.Environ(ctx, kind)
+	j.Command = append(slices.Clone(j.Command), argument)
+	if kind != KindCron {
+		return j.Command, env, nil
+	}
+	line, err := j.words()
+	shell := "/bin/sh"
+	for _, setting := range env {
+		if value, ok := strings.CutPrefix(setting, "SHELL="); ok {
+			shell = value
+		}
+	}
+	return []string{shell, "-c", cronCommand(line)}, env, err
 }

@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,8 +35,8 @@ func Find(ctx context.Context, w Workload) (entries []Entry, warnings []string, 
 			entries = append(entries, e)
 		}
 	}
-	units, err := findUnits(ctx, w)
-	return append(entries, units...), warnings, err
+	units, more, err := findUnits(ctx, w)
+	return append(entries, units...), append(warnings, more...), err
 }
 
 // crontab is one table of cron.
@@ -53,8 +54,10 @@ func crontabs(ctx context.Context) (tables []crontab, warnings []string, err err
 	own, err := readCrontab(ctx, userName())
 	switch {
 	case errors.Is(err, exec.ErrNotFound): // then there is no cron
-	case err != nil:
+	case err != nil && ctx.Err() != nil:
 		return nil, nil, err
+	case err != nil: // who may not have one (cron.allow) has none
+		warnings = append(warnings, err.Error())
 	default:
 		tables = append(tables, crontab{where: "crontab of " + userName(), text: own, remove: removeFrom(userName())})
 	}
@@ -77,6 +80,15 @@ func crontabs(ctx context.Context) (tables []crontab, warnings []string, err err
 	}
 	if err != nil {
 		return tables, warnings, err
+	}
+	for _, every := range []string{"hourly", "daily", "weekly", "monthly"} {
+		scripts, err := filepath.Glob("/etc/cron." + every + "/*")
+		if err != nil {
+			return tables, warnings, err
+		}
+		for _, path := range scripts {
+			tables = append(tables, crontab{where: path, text: "@" + every + " root " + path + "\n", named: true})
+		}
 	}
 	if os.Geteuid() != 0 {
 		return tables, append(warnings, "other users' crontabs are only seen by root"), nil
@@ -107,7 +119,7 @@ func userName() string {
 // exec.ErrNotFound where the crontab command is missing.
 func readCrontab(ctx context.Context, name string) (string, error) {
 	out, err := command(ctx, "", append(crontabOf(name), "-l")...)
-	if err != nil && strings.Contains(err.Error(), "no crontab for") {
+	if err != nil && (strings.Contains(err.Error(), "no crontab for") || strings.Contains(err.Error(), "No such file or directory")) { // Debian's and cronie's words, BusyBox's
 		return "", nil
 	}
 	if err != nil {
@@ -166,13 +178,11 @@ func (t crontab) entries(w Workload) (entries []Entry) {
 			above = strings.TrimRight(lines[i-1], "\r\n")
 		}
 		if by, changed, ok := marked(above, line); ok && t.remove != nil && by.Service == w.Service && samePath(by.Dir, w.Dir) {
-			e.Ours, e.Edited, concerns = !changed, changed, true
+			e.Ours, e.Edited, e.Acts, concerns = !changed, changed, acts || !sure || len(calls) == 0, true
 			e.lines = lines[i-1] + raw
 			e.remove = func(ctx context.Context) error { return t.remove(ctx, e.lines) }
 		}
-		if e.Every > 0 {
-			e.Next = nextAfter(time.Now(), e.Every)
-		}
+		e.Next = nextRun(time.Now(), when)
 		if concerns || !sure {
 			entries = append(entries, e)
 		}
@@ -241,21 +251,39 @@ func cronEvery(when []string) time.Duration {
 		return time.Hour
 	case when[0] == "0" && step(when[1]) > 0:
 		return step(when[1]) * time.Hour
+	case when[0] == "0" && when[1] == "0":
+		return 24 * time.Hour
 	}
 	return 0
 }
 
-// nextAfter is the next run of what cron starts every so often, counted from
-// midnight as cron does.
-func nextAfter(now time.Time, every time.Duration) time.Time {
-	midnight := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
-	return midnight.Add((now.Sub(midnight)/every + 1) * every)
+// nextRun is when cron runs a line next, where its fields say it plainly: by the
+// clock on the wall, from minute to minute, as cron goes.
+func nextRun(now time.Time, when []string) time.Time {
+	if cronEvery(when) == 0 {
+		return time.Time{}
+	}
+	if when[0] == "@hourly" {
+		when = []string{"0", "*"}
+	}
+	matches := func(field string, value int) bool {
+		step, err := strconv.Atoi(strings.TrimPrefix(field, "*/"))
+		return field == "*" || err == nil && step > 0 && strings.HasPrefix(field, "*/") && value%step == 0 || err == nil && step == value
+	}
+	at := now.Truncate(time.Minute)
+	for range 2 * 24 * 60 {
+		at = at.Add(time.Minute)
+		if matches(when[0], at.Minute()) && matches(when[1], at.Hour()) {
+			return at
+		}
+	}
+	return time.Time{}
 }
 
 // cronRuns reports whether a cron daemon runs; also where nobody can tell.
 func cronRuns() bool {
 	names, err := filepath.Glob("/proc/[0-9]*/comm")
-	if err != nil || len(names) == 0 {
+	if err != nil || len(names) == 0 || !slices.Contains(names, "/proc/1/comm") { // no /proc, or one that hides others' processes
 		return true
 	}
 	for _, name := range names {

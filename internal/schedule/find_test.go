@@ -2,6 +2,8 @@ package schedule
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +34,37 @@ func TestCrontabEntries(t *testing.T) {
 		`* * * * * cd /srv/bot && autoscale status`:                                                     "",
 		`# * * * * * cd /srv/bot && autoscale`:                                                          "",
 		`AUTOSCALE=autoscale`:                                                                           "",
+		`* * * * * bash -lc "cd /srv/bot && autoscale --provider=compose"`:                              "acts 1m0s",
+		`* * * * * bash -o pipefail -c "cd /srv/bot && autoscale --provider=compose | x"`:               "acts 1m0s",
+		`* * * * * su - deploy -c "cd bot && autoscale --provider=compose"`:                             "acts 1m0s",
+		`* * * * * flock -n /tmp/l -c "cd /srv/bot && autoscale --provider=compose"`:                    "acts 1m0s",
+		`* * * * * eval "cd /srv/bot; autoscale --provider=compose"`:                                    "acts 1m0s",
+		`* * * * * cd $HOME/bot && autoscale --provider=compose`:                                        "acts 1m0s",
+		`* * * * * cd /srv/$P && autoscale --provider=compose`:                                          "acts 1m0s",
+		`* * * * * autoscale --provider=compose --project-dir=$HOME/bot`:                                "acts 1m0s",
+		`* * * * * cd /srv/bot && autoscale --provider=compose --service=$S`:                            "acts 1m0s",
+		`* * * * * cd /srv/bot && $AUTOSCALE --provider=compose`:                                        "acts 1m0s",
+		`* * * * * cd /srv/bot && /opt/autoscale-1.2 --provider=compose`:                                "acts 1m0s",
+		`* * * * * cd /srv/bot && (cd /srv/web && ./warm.sh); autoscale`:                                "acts 1m0s",
+		`* * * * * cd /srv/bot || cd /srv/old; autoscale --provider=compose`:                            "acts 1m0s",
+		`* * * * * cd /srv/bot || exit 1; autoscale --provider=compose`:                                 "acts 1m0s",
+		`* * * * * cd /srv/web || exit 1; autoscale --provider=compose`:                                 "",
+		`* * * * * cd /srv/web && cd - && autoscale --provider=compose`:                                 "acts 1m0s",
+		`* * * * * cd / && env -C /srv/bot autoscale --provider=compose`:                                "acts 1m0s",
+		`* * * * * cd /srv/web && export A=b && autoscale --provider=compose`:                           "",
+		`* * * * * if cd /srv/web; then autoscale --provider=compose; fi`:                               "acts 1m0s",
+		`* * * * * time autoscale --provider=compose --project-dir=/srv/bot`:                            "acts 1m0s",
+		`* * * * * echo $(cd /srv/bot && autoscale --provider=compose)`:                                 "acts 1m0s",
+		`* * * * * cd /srv/bot && autoscale --provider=compose --dry-run=false`:                         "acts 1m0s",
+		`* * * * * cd /srv/bot && autoscale --provider=compose --mode=observe --mode=auto`:              "acts 1m0s",
+		`* * * * * cd /opt/ops && autoscale -p bot --provider=compose`:                                  "acts 1m0s", // it may run in /srv/bot
+		`* * * * * cd /opt && COMPOSE_PROJECT_NAME=bot autoscale --provider=compose`:                    "acts 1m0s",
+		`* * * * * systemctl start autoscale.service`:                                                   "acts 1m0s",
+		`* * * * * cd /srv/autoscale && ./backup.sh`:                                                    "",
+		`* * * * * tar czf x.tgz /home/me/autoscale`:                                                    "",
+		`* * * * * find /var/log/autoscale -delete`:                                                     "",
+		`* * * * * systemctl restart autoscale`:                                                         "",
+		`* * * * * docker restart autoscale`:                                                            "",
 		`* * * * * cat /var/log/autoscale.log`:                                                          "",
 		`* * * *`:                                                                                       "",
 		`* * * * * true % cd /srv/bot && autoscale`:                                                     "",
@@ -74,6 +107,11 @@ func TestOurLines(t *testing.T) {
 	if err := found[0].Remove(t.Context()); err != nil || !slices.Equal(removed, []string{lines}) {
 		t.Errorf("%v %q", err, removed)
 	}
+	renamed := table
+	renamed.text = strings.Replace(table.text, j.Command[0], "/opt/scaler", 1)
+	if e := renamed.entries(j.Workload); len(e) != 1 || !e[0].Edited || !e[0].Acts {
+		t.Errorf("one that calls something else: %+v", e)
+	}
 	if other := table.entries(Workload{Service: "web", Dir: "/srv/bot"}); len(other) != 0 {
 		t.Errorf("another service's: %+v", other)
 	}
@@ -101,11 +139,24 @@ func TestOurLines(t *testing.T) {
 	}
 }
 
-func TestNextAfter(t *testing.T) {
+// TestNextRun: by the clock on the wall, also where that jumps.
+func TestNextRun(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
 	at := time.Date(2026, 11, 24, 10, 5, 30, 0, time.UTC)
-	for every, want := range map[time.Duration]string{time.Minute: "10:06:00", 2 * time.Minute: "10:06:00", 30 * time.Minute: "10:30:00", 6 * time.Hour: "12:00:00"} {
-		if got := nextAfter(at, every).Format(time.TimeOnly); got != want {
-			t.Errorf("%s: %s, want %s", every, got, want)
+	for _, c := range []struct {
+		at         time.Time
+		line, want string
+	}{
+		{at, "* * * * *", "24 10:06"}, {at, "*/2 * * * *", "24 10:06"}, {at, "*/30 * * * *", "24 10:30"}, {at, "0 */6 * * *", "24 12:00"},
+		{at, "@hourly", "24 11:00"}, {at, "0 0 * * *", "25 00:00"}, {at, "*/45 * * * *", "24 10:45"}, {at, "7 3 * * 1", "01 00:00"},
+		{time.Date(2026, 3, 29, 1, 30, 0, 0, berlin), "0 */6 * * *", "29 06:00"},
+		{time.Date(2026, 10, 25, 0, 30, 0, 0, berlin), "0 0 * * *", "26 00:00"},
+	} {
+		if got := nextRun(c.at, strings.Fields(c.line)).Format("02 15:04"); got != c.want {
+			t.Errorf("%s: %s, want %s", c.line, got, c.want)
 		}
 	}
 }
@@ -118,13 +169,34 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("%q %q", env, warnings)
 	}
 	dir := t.TempDir()
-	program(t, dir, "docker")
+	putProgram(t, dir, "docker")
 	env, _ = Environment([]string{"PATH=/nowhere:" + dir}, KindCron, false, "docker")
 	if !slices.Equal(env, []string{"PATH=/nowhere:" + dir}) {
 		t.Errorf("%q", env)
 	}
 	if env, _ := Environment([]string{"PATH=/nowhere:" + dir}, KindCron, false, dir+"/docker"); len(env) != 0 {
 		t.Errorf("%q", env)
+	}
+}
+
+// TestScripts: a script that a line runs is looked into.
+func TestScripts(t *testing.T) {
+	dir := t.TempDir()
+	for text, want := range map[string]int{
+		"#!/bin/sh\ncd /srv/bot\nexec autoscale --provider=compose \"$@\"\n": 1,
+		"#!/bin/sh\ncd /srv/web\nexec autoscale --provider=compose\n":        0,
+		"#!/bin/sh\n# backs up what autoscale writes\ntar c /srv\n":          0,
+		"#!/bin/sh\nif autoscale \"\n":                                       1, // no shell reads it
+	} {
+		path := filepath.Join(dir, "scale.sh")
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range []string{path, "cd " + dir + " && ./scale.sh", "nice sh -e " + path, "bash -c 'cd " + dir + " && sh scale.sh'"} {
+			if got := (crontab{text: "* * * * * " + line + "\n"}).entries(Workload{Service: "app", Dir: "/srv/bot"}); len(got) != want {
+				t.Errorf("%s: %q: %+v", line, text, got)
+			}
+		}
 	}
 }
 

@@ -108,7 +108,7 @@ func (j Job) installUnits(ctx context.Context, m manager, old *Entry) (where str
 func (j Job) writeUnits(m manager, ours bool, units map[string]string) (back func(context.Context) error, err error) {
 	was := map[string][]byte{}
 	for name := range units {
-		path := filepath.Join(m.install(), name)
+		path := m.path(name) // one in another folder would be hidden by ours
 		text, err := os.ReadFile(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -161,20 +161,31 @@ func (m manager) start(ctx context.Context, timer string) error {
 	return nil
 }
 
-// uninstall stops a timer and takes its units away.
+// uninstall stops a timer and takes its units away. Where it cannot be stopped,
+// nothing is taken away: without its files it would go on, and nobody would find
+// it.
 func (m manager) uninstall(ctx context.Context, name string) error {
-	_, answers := m.systemctl(ctx, "show-environment")
-	var errs []error
-	if answers == nil {
-		_, err := m.systemctl(ctx, "disable", "--now", name+".timer")
-		errs = append(errs, err)
+	_, err := m.systemctl(ctx, "show-environment")
+	answers := err == nil
+	switch {
+	case answers:
+		if _, err := m.systemctl(ctx, "disable", "--now", name+".timer"); err != nil {
+			return fmt.Errorf("schedule: %s.timer cannot be stopped, so it stays: %w", name, err)
+		}
+	case m.runs():
+		remedy := "systemctl status tells more"
+		if m.user {
+			remedy = "log in as this user (not with su), or set XDG_RUNTIME_DIR"
+		}
+		return fmt.Errorf("schedule: %s.timer stays: systemd runs and does not answer, so it cannot be stopped: %w; %s", name, err, remedy)
 	}
-	for _, file := range []string{name + ".timer", name + ".service"} {
+	var errs []error
+	for _, file := range []string{name + ".timer", name + ".service", "timers.target.wants/" + name + ".timer"} {
 		if err := os.Remove(filepath.Join(m.install(), file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
-	if answers == nil {
+	if answers {
 		_, err := m.systemctl(ctx, "daemon-reload")
 		errs = append(errs, err)
 		// A run that failed would be listed on; one that did not is none to reset.

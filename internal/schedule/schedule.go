@@ -125,7 +125,7 @@ func (j Job) Validate() error {
 	}
 	for _, word := range append([]string{j.Name, j.Folder, j.Log}, append(j.Command, j.Env...)...) {
 		if strings.ContainsFunc(word, unicode.IsControl) || !utf8.ValidString(word) {
-			errs = append(errs, fmt.Errorf("%q holds a line break, another control character or what is not UTF-8, which no schedule can carry", word))
+			errs = append(errs, fmt.Errorf("%q holds a line break, another control character or what is not UTF-8, which no schedule can carry", Shown(word)))
 		}
 	}
 	return errors.Join(errs...)

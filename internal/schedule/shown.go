@@ -5,50 +5,37 @@ import (
 	"strings"
 )
 
-// userinfo is what a URL may carry to log in with.
-var userinfo = regexp.MustCompile(`://[^/@\s]+@`)
+// nextFlag is where what belongs to a flag surely ends: at the next flag, or
+// where the output goes. How quotes nest cannot always be told.
+var nextFlag = regexp.MustCompile(`\s+["']?--[a-z]|\s+>>|\n`)
 
-// Shown is a command line as it may be printed: without the values of request
-// headers, and without what URLs log in with.
-func Shown(line string) string {
-	var b strings.Builder
-	hide := false // the word before was --metrics-header
-	for len(line) > 0 {
-		word, rest := rawWord(line)
-		line = rest
-		plain := strings.Trim(word, `'"`)
-		switch {
-		case strings.TrimSpace(word) == "":
-		case hide:
-			word, hide = "***", false
-		case plain == "--metrics-header":
-			hide = true
-		case strings.HasPrefix(plain, "--metrics-header"):
-			word = "--metrics-header=***"
-		}
-		b.WriteString(word)
-	}
-	return userinfo.ReplaceAllString(b.String(), "://***@")
+// userinfo is what a URL may carry to log in with; a password may hold an @.
+var userinfo = regexp.MustCompile(`://[^/\s'"]+@`)
+
+// secrets is what in a URL's query may be secret, by its name.
+var secrets = regexp.MustCompile(`(?i)([?&][^=&\s'"]*(?:token|key|secret|passw|pwd|auth|sig|credential)[^=&\s'"]*=)[^&\s'"]*`)
+
+// Shown is a command line, or a text of several, as it may be printed: without
+// the values of request headers, and without what URLs log in with.
+func Shown(text string) string {
+	text = userinfo.ReplaceAllString(hideHeaders(text), "://***@")
+	return secrets.ReplaceAllString(text, "${1}***")
 }
 
-// rawWord cuts the first word, or the space before it, off a line, with its
-// quotes.
-func rawWord(line string) (word, rest string) {
-	blank := func(c byte) bool { return c == ' ' || c == '\t' }
-	var quote byte
-	for i := 0; i < len(line); i++ {
-		c := line[i]
-		switch {
-		case quote == 0 && i > 0 && blank(c) != blank(line[0]):
-			return line[:i], line[i:]
-		case c == '\\' && quote != '\'':
-			i++
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote != 0:
-		case c == '\'' || c == '"':
-			quote = c
+// hideHeaders hides the values of request headers.
+func hideHeaders(text string) string {
+	const flag = "--metrics-header"
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, flag)
+		if !found {
+			b.WriteString(text)
+			return b.String()
+		}
+		b.WriteString(strings.TrimRight(before, `"'`) + flag + "=***")
+		text = ""
+		if end := nextFlag.FindStringIndex(rest); end != nil {
+			text = rest[end[0]:]
 		}
 	}
-	return line, ""
 }

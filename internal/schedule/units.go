@@ -19,7 +19,7 @@ func (j Job) Units() (service, timer string, err error) {
 	}
 	words := make([]string, len(j.Command))
 	for i, word := range j.Command {
-		words[i] = unitQuote(word, true)
+		words[i] = unitQuote(word, i > 0) // of the program's own path systemd makes no variables
 	}
 	fmt.Fprintf(&s, "ExecStart=%s\n", strings.Join(words, " "))
 	s.WriteString("# A run ends its own children in order, even in the middle of a move.\nKillMode=mixed\nNoNewPrivileges=yes\n")
@@ -44,7 +44,7 @@ func (j Job) sandbox() string {
 		if i > 0 {
 			b.WriteByte(' ')
 		}
-		b.WriteString(unitQuote(folder, false))
+		b.WriteString(unitQuote("-"+folder, false)) // one that is gone must not keep it from starting
 	}
 	b.WriteString("\nProtectHome=read-only\n")
 	for _, name := range []string{
@@ -74,14 +74,21 @@ func unitQuote(word string, command bool) string {
 
 // unitWords takes the value of an ExecStart apart again. What does not end is
 // taken as it is.
-func unitWords(value string) (words []string) {
-	var word strings.Builder
+func unitWords(value string) (words []word) {
+	var text strings.Builder
 	var quote rune
 	escaped, any := false, false
+	end := func() {
+		if any {
+			words = append(words, unitWord(text.String()))
+		}
+		text.Reset()
+		any = false
+	}
 	for _, r := range value {
 		switch {
 		case escaped:
-			word.WriteRune(r)
+			text.WriteRune(r)
 			escaped = false
 		case r == '\\':
 			escaped, any = true, true
@@ -90,21 +97,22 @@ func unitWords(value string) (words []string) {
 		case quote == 0 && (r == '"' || r == '\''):
 			quote, any = r, true
 		case quote == 0 && (r == ' ' || r == '\t' || r == '\n'):
-			if any {
-				words = append(words, word.String())
-			}
-			word.Reset()
-			any = false
+			end()
 		default:
-			word.WriteRune(r)
+			text.WriteRune(r)
 			any = true
 		}
 	}
-	if any {
-		words = append(words, word.String())
-	}
-	for i, w := range words {
-		words[i] = strings.NewReplacer("%%", "%", "$$", "$").Replace(w)
-	}
+	end()
 	return words
+}
+
+// unitWord is a word of a unit file as systemd makes it; unknown where that
+// holds a specifier, a variable or somebody's home.
+func unitWord(raw string) word {
+	plain := strings.NewReplacer("%%", "", "$$", "").Replace(raw)
+	return word{
+		text:  strings.NewReplacer("%%", "%", "$$", "$").Replace(raw),
+		known: !strings.ContainsAny(plain, "%$") && !strings.HasPrefix(plain, "~"),
+	}
 }
