@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,6 +186,36 @@ func TestRollbackRestore(t *testing.T) {
 	p.wantDeclared(2)
 }
 
+// TestRollbackUntouched: what only watched has nothing to put back but its own
+// notes; and where docker is gone that did move the service, nothing is forgotten.
+func TestRollbackUntouched(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "compose.yaml", sound)
+	p.docker("compose", "up", "-d", "--scale", "app=3")
+	p.settle()
+	page := newPage(t, 10)
+	files := p.tree()
+	p.autoscale(page.url(), "--mode=observe").want(0)
+	p.sub("rollback", page.url(), "--yes").want(0, "no run has changed it", "done: journal", "done: state")
+	p.wantRunning("app-1 app-2 app-3")
+	p.wantTree(files)
+
+	page.set(190)
+	p.autoscale(page.url()).want(0)
+	page.set(10)
+	scaled := p.tree()
+	p.env = []string{"PATH=" + filepath.Dir(built.autoscale)}
+	p.sub("rollback", page.url(), "--yes").want(1, "nothing was changed", "an earlier run reached service")
+	p.env = nil
+	p.wantTree(scaled)
+
+	// A reading that fails is no reason to go below what may be needed unasked.
+	page.serve(func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) })
+	p.typed([]string{"y", "n"}, "rollback", page.url()).want(1, "is not known", "or may need", "not confirmed")
+	p.wantTree(scaled)
+	p.wantRunning("app-1 app-2 app-3 app-4 app-5")
+}
+
 // TestRollbackOthers: another service's entry and decisions stay, to the byte;
 // and nothing is started where nothing runs.
 func TestRollbackOthers(t *testing.T) {
@@ -209,10 +240,12 @@ func TestRollbackOthers(t *testing.T) {
 		t.Errorf("started: %+v", now)
 	}
 
-	// Without docker only the file goes back.
+	// What no run is known to have set stays, unless a count is asked for.
 	p.write(overrideFile, "services:\n  app:\n    deploy:\n      replicas: 3 # ours\n")
+	p.sub("rollback", page.url(), "--yes").want(0, "no run is remembered", "--replicas N", "nothing is left to undo")
+	p.wantDeclared(3)
 	p.env = []string{"PATH=" + filepath.Dir(built.autoscale)}
-	p.sub("rollback", page.url(), "--yes").want(0, "the override file says 3; make it say 1")
+	p.sub("rollback", page.url(), "--yes", "--replicas=1").want(0, "the override file says 3; make it say 1")
 	p.wantTree(files)
 	p.env = []string{"DOCKER_HOST=unix:///nowhere/docker.sock"}
 	p.sub("rollback", page.url(), "--yes").want(1, "the Docker Engine does not answer")

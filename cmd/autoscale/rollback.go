@@ -54,7 +54,8 @@ type plan struct {
 	keys     []store.Key
 	steps    []*undoing
 	concerns []string // what the person who confirms should know
-	below    string   // why the count is too low for the load; empty where it is not
+	below    string   // why the count is, or may be, too low for the load; empty where it is not
+	current  int      // replicas that the plan rests on
 	foreign  []schedule.Entry
 }
 
@@ -166,6 +167,9 @@ func (c *rollbackCommand) plan(ctx context.Context, s streams, key *store.Key) (
 	if p.keys, err = p.remembered(*key); err != nil {
 		return p, err
 	}
+	if err := c.dockerLost(p.file, p.w); err != nil {
+		return p, fmt.Errorf("nothing was changed, since the replicas that run cannot be reached: %w", err)
+	}
 	seen, err := p.w.Observe(ctx)
 	if err != nil {
 		return p, err
@@ -237,19 +241,16 @@ func (c *rollbackCommand) planCount(ctx context.Context, p *plan, seen autoscale
 	if err != nil {
 		return err
 	}
-	state, _, err := p.file.Load(key)
+	p.current = seen.Current
+	stays, err := c.countStays(p, kept, key)
 	if err != nil {
 		return err
 	}
-	if c.Restore && kept == nil {
-		if state.Known() || p.file.Journal().Count(key) > 0 {
-			return errors.New("--restore: nothing is remembered of the time before the first run; say --replicas N, or leave --restore away for 1")
+	if stays != "" {
+		if c.Restore || seen.Current > 1 || found && declared > 1 {
+			p.concerns = append(p.concerns, stays+", so the count stays as it is; --replicas N sets it")
 		}
-		p.concerns = append(p.concerns, "no run is remembered, so there is nothing to restore: the count stays as it is")
 		return nil
-	}
-	if !found && !state.Known() {
-		return nil // nothing of ours
 	}
 	to := 1
 	switch {
@@ -278,6 +279,40 @@ func (c *rollbackCommand) planCount(ctx context.Context, p *plan, seen autoscale
 		c.planLoad(ctx, p, to, key)
 	}
 	return nil
+}
+
+// countStays says why the count is none of ours to change; empty where it is.
+func (c *rollbackCommand) countStays(p *plan, kept *before, key store.Key) (string, error) {
+	state, _, err := p.file.Load(key)
+	if err != nil || c.Replicas != nil {
+		return "", err
+	}
+	remembered := state.Known() || p.file.Journal().Count(key) > 0
+	switch {
+	case c.Restore && kept == nil && remembered:
+		return "", errors.New("--restore: nothing is remembered of the time before the first run; say --replicas N, or leave --restore away for 1")
+	case kept == nil && !remembered && c.Restore:
+		return "no run is remembered and there is nothing to restore", nil
+	case kept == nil && !remembered:
+		return "no run is remembered", nil
+	case kept == nil || p.moved(key):
+		return "", nil
+	}
+	untouched, err := p.w.Untouched(kept.Before)
+	if untouched {
+		return "no run has changed it", err
+	}
+	return "", err
+}
+
+// moved reports whether the journal knows of a run that changed the count.
+func (p *plan) moved(key store.Key) bool {
+	for r, err := range p.file.Journal().Read() {
+		if err == nil && r.Workload.String() == key.String() && r.Outcome.Result != "observed" && r.Outcome.Result != "unchanged" && r.Outcome.Result != "held" {
+			return true
+		}
+	}
+	return false
 }
 
 func countText(runs bool, now, declared int, found bool, to int) string {
@@ -313,13 +348,15 @@ func (c *rollbackCommand) planLoad(ctx context.Context, p *plan, to int, key sto
 	target := float64(c.RPSTarget)
 	switch {
 	case err != nil:
-		p.concerns = append(p.concerns, fmt.Sprintf("whether the load needs more is not known: %v", err))
+		p.below = fmt.Sprintf("whether the load needs more is not known: %v", err)
+		p.concerns = append(p.concerns, p.below)
 	case load > target*float64(to):
 		need := c.policy().ReplicasFor(load)
 		p.below = fmt.Sprintf("the load is %.3g rps, for which %d replicas are needed at %.3g each; %d would be left", load, need, target, to)
 		p.concerns = append(p.concerns, p.below)
 	case verdict != autoscale.OK:
-		p.concerns = append(p.concerns, fmt.Sprintf("whether the load needs more is not known: the reading is %s", verdict))
+		p.below = fmt.Sprintf("whether the load needs more is not known: the reading is %s", verdict)
+		p.concerns = append(p.concerns, p.below)
 	}
 }
 

@@ -76,7 +76,7 @@ func (c *rollbackCommand) ask(ctx context.Context, s streams, p *plan) error {
 	s.terminal = s.terminal && c.Output != "json" // one object and nothing else
 	questions := []string{"Do this?"}
 	if p.below != "" {
-		questions = append(questions, "Requests may be lost: go below what the load needs all the same?")
+		questions = append(questions, "Requests may be lost: go below what the load needs, or may need, all the same?")
 	}
 	for _, question := range questions {
 		ok, err := s.confirm(ctx, question, c.Yes)
@@ -104,8 +104,12 @@ func (p *plan) carryOut(ctx context.Context, s streams, c *rollbackCommand) erro
 			}
 			p.w.Hold(lock)
 			unlock, locked = lock.Unlock, true
-			if _, err := p.w.Observe(ctx); err != nil { // a run may have been waited for
+			now, err := p.w.Observe(ctx)
+			if err != nil {
 				return err
+			}
+			if now.Current != p.current { // by a run that was waited for, say
+				return fmt.Errorf("the replicas changed meanwhile, from %d to %d, and that is not what was confirmed; run this again", p.current, now.Current)
 			}
 		}
 		if err := step.do(ctx); err != nil {

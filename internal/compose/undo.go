@@ -57,6 +57,19 @@ func (w *Workload) Before() (Before, error) {
 	return b, nil
 }
 
+// Untouched reports whether there are as many replicas as before the first run,
+// and the override file is as it was.
+func (w *Workload) Untouched(b Before) (bool, error) {
+	o, err := w.readOverride()
+	if err != nil || w.engine != nil && len(w.seen.replicas) != b.Replicas {
+		return false, err
+	}
+	if b.Text == nil {
+		return b.Absent && o.text == nil, nil
+	}
+	return string(o.text) == *b.Text, nil
+}
+
 // OverridePath is where the override file lies.
 func (w *Workload) OverridePath() string { return w.overridePath() }
 
