@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,8 +24,9 @@ func (j *Journal) Count(k Key) (n int) {
 }
 
 // Forget takes the records of workload k out, and the journal away with its
-// last record. Other workloads' lines stay byte for byte, lines of a newer
-// version included. A journal that is not there is no error.
+// last line. All else stays byte for byte: other workloads' lines, those of a
+// newer version, and those that cannot be read, whose ever they are. A journal
+// that is not there is no error.
 func (j *Journal) Forget(k Key) error {
 	if _, err := os.Stat(filepath.Dir(j.path)); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -55,17 +57,15 @@ func forget(path string, k Key) error {
 	if err != nil {
 		return err
 	}
+	text, err := io.ReadAll(io.LimitReader(file, size))
+	if err != nil {
+		return err
+	}
 	var keep bytes.Buffer
-	for line, err := range lines(file) {
-		if err != nil {
-			return err
+	for line := range bytes.Lines(text) {
+		if owner, ok := ownerOf(line); !ok || owner.String() != k.String() {
+			keep.Write(line)
 		}
-		r, ok := parseRecord(line)
-		// What is not JSON was cut short by a kill, and is nobody's.
-		if ok && r.Workload.String() == k.String() || !ok && !json.Valid(line) {
-			continue
-		}
-		keep.Write(line)
 	}
 	switch {
 	case keep.Len() == 0:
@@ -74,4 +74,17 @@ func forget(path string, k Key) error {
 		return nil
 	}
 	return replace.File(path, keep.Bytes())
+}
+
+// ownerOf is the workload that a line is of: a record of this version, or what
+// was written of one before a kill cut it short. Of other lines nothing is known.
+func ownerOf(line []byte) (k Key, ok bool) {
+	if r, ok := parseRecord(line); ok {
+		return r.Workload, true
+	}
+	_, rest, ok := bytes.Cut(line, []byte(`"workload":`))
+	if !ok || json.Valid(line) { // a newer version's
+		return k, false
+	}
+	return k, json.NewDecoder(bytes.NewReader(rest)).Decode(&k) == nil
 }

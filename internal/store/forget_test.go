@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -22,24 +23,31 @@ func TestForget(t *testing.T) {
 			}
 		}
 	}
+	line, err := record(1).line()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := bytes.Index(line, []byte(`"reading"`)) + 20
+	otherLine, err := other.line()
+	if err != nil {
+		t.Fatal(err)
+	}
 	newer := `{"version":9,"workload":{"service":"app"},"more":[1]}` + "\n"
+	damaged := string(otherLine[:cut]) + "\n\n\x00\x00\n" + strings.Repeat("x", maxLine+1) + "\n"
+	rest := `{"version":1,"time":"20` // nobody can tell whose
 	rotated := read(t, j.path+".1")
-	write(t, j.path, newer+read(t, j.path)+`{"version":1,"time":"20`)
+	write(t, j.path, newer+damaged+string(line[:cut])+"\n"+read(t, j.path)+rest)
 	if j.Count(app()) == 0 {
 		t.Fatal("none to forget")
 	}
 	if err := j.Forget(app()); err != nil {
 		t.Fatal(err)
 	}
-	if got := read(t, j.path); got != newer {
-		t.Errorf("the journal holds %q", got)
+	if got := read(t, j.path); got != newer+damaged+rest {
+		t.Errorf("the journal holds %.2000q", got)
 	}
-	line, err := other.line()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(rotated, string(line)) {
-		if got := read(t, j.path+".1"); got != string(line) {
+	if strings.Contains(rotated, string(otherLine)) {
+		if got := read(t, j.path+".1"); got != string(otherLine) {
 			t.Errorf("the rotated part holds %q", got)
 		}
 	}
