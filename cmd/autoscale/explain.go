@@ -35,8 +35,9 @@ decision saw, every rule that moved or kept the number, what would change it
 next, and what became of it. Without --service it takes every service's, and
 shows the last of each.
 
---at without a day is the last time that clocks showed it. With a day, an hour
-that autumn has twice is the later one; 2026-10-25T02:30:00+02:00 says either.
+--at without a day is the last time that clocks showed it. With a day, of an hour
+that autumn has twice it is the later one; the zone names the earlier, as in
+2026-10-25T02:30:00+02:00.
 
 --output=json prints a line for each decision, with the fields of the journal's
 lines (docs/json.md).
