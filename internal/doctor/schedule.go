@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +58,7 @@ func scheduled(r *Report, entries []schedule.Entry, last, now time.Time) {
 	age := now.Sub(last).Round(time.Second)
 	r.fact("last run: %s ago", age)
 	if every > 0 && age > 3*every {
-		r.add(CodeSilent, fmt.Sprintf("it is to run every %s, and the last run was %s ago", schedule.Spell(every), age), "look at its log, or at journalctl -u cron and journalctl -u autoscale; run the line by hand")
+		r.add(CodeSilent, fmt.Sprintf("it is to run every %s, and the last run was %s ago", schedule.Spell(every), age), "look at "+strings.Join(logs(entries), " and ")+"; run the line by hand")
 	}
 }
 
@@ -68,9 +69,35 @@ func rhythm(every time.Duration) string {
 	return ", every " + schedule.Spell(every)
 }
 
+// inactive is what to do about a schedule that nothing runs.
 func inactive(e schedule.Entry) string {
-	if e.Kind == "systemd" {
-		return "systemctl enable --now " + filepath.Base(e.Where)
+	if e.Kind == schedule.KindSystemd {
+		return "systemctl " + ofUser(e) + "enable --now " + filepath.Base(e.Where)
 	}
 	return "start cron (systemctl enable --now cron), or use --systemd"
+}
+
+// logs are the places where the runs of schedules leave word.
+func logs(entries []schedule.Entry) (places []string) {
+	for _, e := range entries {
+		place := "the log that its line names and journalctl -u cron"
+		if e.Kind == schedule.KindSystemd {
+			unit := filepath.Base(e.Where)
+			place = "journalctl " + ofUser(e) + "-u " + strings.TrimSuffix(unit, filepath.Ext(unit))
+		}
+		if !slices.Contains(places, place) {
+			places = append(places, place)
+		}
+	}
+	return places
+}
+
+// ofUser is the option by which systemd's programs mean a user's own manager,
+// where the folder that a unit lies in says that it is such a one's: .../system
+// or .../user (systemd.unit(5)).
+func ofUser(e schedule.Entry) string {
+	if filepath.Base(filepath.Dir(e.Where)) == "user" {
+		return "--user "
+	}
+	return ""
 }
