@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -152,6 +153,30 @@ func TestLookBack(t *testing.T) {
 	var all standings
 	if err := json.Unmarshal([]byte(out), &all); err != nil || len(all.Services) != 2 || fmt.Sprint(all.Services[0].Moved) == "<nil>" {
 		t.Errorf("%v %s", err, out)
+	}
+}
+
+// TestStatusFails: what status cannot do stands in its object.
+func TestStatusFails(t *testing.T) {
+	dir := t.TempDir()
+	newer := dir + "/newer.json"
+	if err := os.WriteFile(newer, []byte(`{"version": 99, "entries": {}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for says, args := range map[string][]string{
+		"is no folder":               {"--project-dir=" + dir + "/none"},
+		"written by a newer":         {"--project-dir=" + dir, "--state-file=" + newer},
+		"no decision was made yet":   {"--project-dir=" + dir},
+		`of service "web" by ` + dir: {"--project-dir=" + dir, "--service=web"},
+	} {
+		if status, out, errs := runs(t, append([]string{"status"}, args...)...); status != statusDoubt || out != "" || !strings.Contains(errs, says) {
+			t.Errorf("%q: %d %s%s", args, status, out, errs)
+		}
+		status, out, errs := runs(t, append([]string{"status", "--output=json"}, args...)...)
+		var found standings
+		if err := json.Unmarshal([]byte(out), &found); err != nil || status != statusDoubt || errs != "" || found.Version != 1 || found.Status != status || found.Services == nil || found.Warnings == nil || !strings.Contains(found.Error, says) {
+			t.Errorf("%q: %d %v %s%s", args, status, err, out, errs)
+		}
 	}
 }
 

@@ -59,39 +59,54 @@ type standings struct {
 	Status   int          `json:"status"`
 	Services []standingOf `json:"services"`
 	Warnings []string     `json:"warnings"`
+	Error    string       `json:"error,omitempty"`
 }
 
 // Run shows the table.
 func (c *statusCommand) Run(_ context.Context, s streams) error {
-	dir, err := c.dir()
-	if err != nil {
-		return err
-	}
 	now := time.Now()
-	file := store.Open(c.statePath(dir))
-	all, warnings, err := c.collect(file, now)
-	if err != nil {
-		return err
-	}
-	status := statusDone
-	if len(all) == 0 {
-		status = statusDoubt
-	}
+	all, warnings, err := c.look(now)
 	if c.Output == "json" {
-		encoder := json.NewEncoder(s.out)
-		encoder.SetEscapeHTML(false)
-		err = encoder.Encode(standings{Version: outputVersion, Status: status, Services: append([]standingOf{}, all...), Warnings: append([]string{}, warnings...)})
-		if err == nil && status != statusDone {
-			err = exit{status: status}
-		}
-		return err
+		return c.print(s, all, warnings, err)
 	}
 	warn(s, warnings)
-	if len(all) == 0 {
-		return exit{status, fmt.Errorf("nothing is known of %s by %s: no decision was made yet (dry runs are not kept); run one, or name the folder with --project-dir", orAny(c.Service), file.Path())}
+	if err != nil {
+		return err
 	}
 	_, err = fmt.Fprint(s.out, table(all, now))
 	return err
+}
+
+// look finds what is known; nothing is an error.
+func (c *statusCommand) look(now time.Time) (all []standingOf, warnings []string, err error) {
+	dir, err := c.dir()
+	if err != nil {
+		return nil, nil, err
+	}
+	file := store.Open(c.statePath(dir))
+	all, warnings, err = c.collect(file, now)
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("nothing is known of %s by %s: no decision was made yet (dry runs are not kept); run one, or name the folder with --project-dir", orAny(c.Service), file.Path())
+	}
+	return all, warnings, err
+}
+
+// print writes the object, whatever the looking came to, and gives the exit
+// status.
+func (c *statusCommand) print(s streams, all []standingOf, warnings []string, failed error) error {
+	found := standings{Version: outputVersion, Services: append([]standingOf{}, all...), Warnings: append([]string{}, warnings...)}
+	if failed != nil {
+		found.Status, found.Error = statusDoubt, failed.Error()
+	}
+	encoder := json.NewEncoder(s.out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(found); err != nil {
+		return fmt.Errorf("where the services stand cannot be printed: %w", err)
+	}
+	if failed != nil {
+		return exit{status: statusDoubt}
+	}
+	return nil
 }
 
 func orAny(service string) string {
@@ -128,7 +143,7 @@ func (c *statusCommand) collect(file *store.File, now time.Time) (all []standing
 		}
 		state, more, err := file.Load(key)
 		if err != nil {
-			return nil, warnings, err
+			return all, warnings, err
 		}
 		warnings = append(warnings, more...)
 		all = append(all, standingBy(key, state, recordOf(newest, key), recordOf(movedLast, key), now))
