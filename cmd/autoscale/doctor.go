@@ -30,14 +30,23 @@ looking failed; 2 flags wrong in themselves.`
 
 // examined is the object that doctor --output=json prints.
 type examined struct {
-	Version  int              `json:"version"`
-	Provider string           `json:"provider"`
-	Project  string           `json:"project"`
-	Service  string           `json:"service"`
+	Version  int    `json:"version"`
+	Provider string `json:"provider"`
+	Project  string `json:"project"`
+	Service  string `json:"service"`
+	// Status is the exit status: with --fix that of what is left after mending.
 	Status   int              `json:"status"`
 	Findings []doctor.Finding `json:"findings"`
 	Facts    []string         `json:"facts"`
-	Error    string           `json:"error,omitempty"`
+	// Mended is what --fix did.
+	Mended []mending `json:"mended"`
+	Error  string    `json:"error,omitempty"`
+}
+
+// mending is a fix that was applied.
+type mending struct {
+	Code string `json:"code"`
+	Text string `json:"text"`
 }
 
 // Run examines, prints, and mends where asked to.
@@ -45,33 +54,68 @@ func (c *doctorCommand) Run(ctx context.Context, s streams) error {
 	if err := c.check(); err != nil {
 		return usage(err)
 	}
+	if c.Output == "json" && c.Fix && !c.Yes && !c.DryRun {
+		return usage(errors.New("--fix --output=json: nobody can be asked, since one object is all that is printed; look at what it would do with --dry-run, then say --yes"))
+	}
 	dir, err := c.dir()
 	if err != nil {
-		return err
+		return c.end(s, doctor.Report{Project: c.ProjectDir}, nil, err)
 	}
 	report, err := c.examine(ctx, s, dir)
-	if printed := c.print(s, report, err, dir); printed != nil {
+	if printed := c.print(s, report, dir); printed != nil {
 		return fmt.Errorf("the findings cannot be printed: %w", printed)
 	}
-	if err == nil && c.Fix {
-		mended, err := c.mend(ctx, s, report)
-		if err != nil {
-			return err
-		}
-		if mended > 0 { // what is left decides
-			report, err = c.examine(ctx, s, dir)
-			if err == nil && c.Output != "json" {
-				_, err = fmt.Fprintf(s.out, "\n%s\n", summary(c.Service, report))
-			}
-			if err != nil {
-				return err
-			}
-		}
+	if err != nil {
+		return c.end(s, report, nil, fmt.Errorf("the examination ended early: %w", err))
 	}
-	if err != nil || !report.Sound() {
-		return exit{status: statusDoubt}
+	if !c.Fix {
+		return c.end(s, report, nil, nil)
 	}
-	return nil
+	mended, err := c.mend(ctx, s, report)
+	if len(mended) > 0 { // what is left decides
+		left, failed := c.examine(ctx, s, dir)
+		if failed == nil && c.Output != "json" {
+			_, failed = fmt.Fprintf(s.out, "\n%s\n", summary(c.Service, left))
+		}
+		report, err = left, errors.Join(err, failed)
+	}
+	return c.end(s, report, mended, err)
+}
+
+// end gives the exit status; with --output=json it prints the object, whatever
+// the run came to.
+func (c *doctorCommand) end(s streams, report doctor.Report, mended []mending, failed error) error {
+	status := statusDone
+	if failed != nil || !report.Sound() {
+		status = statusDoubt
+	}
+	if c.Output != "json" {
+		if failed != nil {
+			return failed
+		}
+		return ended(status)
+	}
+	e := examined{
+		Version: outputVersion, Provider: c.Provider, Project: report.Project, Service: c.Service, Status: status,
+		Findings: append([]doctor.Finding{}, report.Findings...), Facts: append([]string{}, report.Facts...), Mended: append([]mending{}, mended...),
+	}
+	if failed != nil {
+		e.Error = failed.Error()
+	}
+	encoder := json.NewEncoder(s.out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(e); err != nil {
+		return fmt.Errorf("the findings cannot be printed: %w", err)
+	}
+	return ended(status)
+}
+
+// ended is the error that stands for a status of which all was said.
+func ended(status int) error {
+	if status == statusDone {
+		return nil
+	}
+	return exit{status: status}
 }
 
 func (c *doctorCommand) examine(ctx context.Context, s streams, dir string) (doctor.Report, error) {
@@ -80,22 +124,10 @@ func (c *doctorCommand) examine(ctx context.Context, s streams, dir string) (doc
 	return doctor.Examine(ctx, doctor.Setup{Compose: cfg, Metrics: c.source(), StateFile: c.statePath, Now: time.Now()})
 }
 
-// print shows the report, and what the looking failed of.
-func (c *doctorCommand) print(s streams, report doctor.Report, failed error, dir string) error {
+// print shows the report to people.
+func (c *doctorCommand) print(s streams, report doctor.Report, dir string) error {
 	if c.Output == "json" {
-		e := examined{
-			Version: outputVersion, Provider: c.Provider, Project: report.Project, Service: c.Service,
-			Findings: append([]doctor.Finding{}, report.Findings...), Facts: append([]string{}, report.Facts...),
-		}
-		if failed != nil {
-			e.Error = failed.Error()
-		}
-		if failed != nil || !report.Sound() {
-			e.Status = statusDoubt
-		}
-		encoder := json.NewEncoder(s.out)
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(e)
+		return nil
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "service %q in %s\n\n", c.Service, dir)
@@ -114,9 +146,6 @@ func (c *doctorCommand) print(s streams, report doctor.Report, failed error, dir
 	}
 	fmt.Fprintf(&b, "\n%s\n", summary(c.Service, report))
 	_, err := fmt.Fprint(s.out, b.String())
-	if failed != nil {
-		complain(s.err, fmt.Errorf("the examination ended early: %w", failed))
-	}
 	return err
 }
 
@@ -141,9 +170,8 @@ func summary(service string, report doctor.Report) string {
 	return fmt.Sprintf("%s: %s", service, strings.Join(parts, ", "))
 }
 
-// mend applies the fixes that are confirmed, and returns how many that were.
-func (c *doctorCommand) mend(ctx context.Context, s streams, report doctor.Report) (mended int, err error) {
-	s.terminal = s.terminal && c.Output != "json" // one object and nothing else
+// mend applies the fixes that are confirmed, and returns which that were.
+func (c *doctorCommand) mend(ctx context.Context, s streams, report doctor.Report) (mended []mending, err error) {
 	offered := false
 	var errs []error
 	for _, f := range report.Findings {
@@ -166,7 +194,7 @@ func (c *doctorCommand) mend(ctx context.Context, s streams, report doctor.Repor
 			errs = append(errs, err)
 			continue
 		}
-		mended++
+		mended = append(mended, mending{f.Code, f.Fix.Text})
 		_, _ = fmt.Fprintf(s.err, "done: %s\n", f.Fix.Text)
 	}
 	if !offered {

@@ -47,6 +47,8 @@ type Fix struct {
 
 // Report is what an examination came to.
 type Report struct {
+	// Project is the Compose project's name, or the folder's path where nothing
+	// that was found says one.
 	Project string
 	// Facts are what is so, in short lines, for people.
 	Facts    []string
@@ -87,7 +89,7 @@ type Setup struct {
 // Examine looks at everything and changes nothing. An error says that the
 // looking itself failed; the Report holds what was seen until then.
 func Examine(ctx context.Context, s Setup) (Report, error) {
-	var r Report
+	r := Report{Project: s.Compose.Dir}
 	source, err := prometheus.New(s.Metrics)
 	if err != nil {
 		return r, err
@@ -102,7 +104,7 @@ func Examine(ctx context.Context, s Setup) (Report, error) {
 	var ports []uint16
 	dir := s.Compose.Dir
 	if w != nil {
-		ports, dir, r.Project = w.ExposedPorts(), w.Dir(), w.Project()
+		ports, dir = w.ExposedPorts(), w.Dir()
 		tracked(ctx, &r, w)
 	}
 	s.metrics(ctx, &r, source, seen.Running, ports)
@@ -135,6 +137,7 @@ func (s Setup) workload(ctx context.Context, r *Report) (*compose.Workload, auto
 		r.addProblem(compose.FindProblem(err))
 		return nil, autoscale.Replicas{}, nil
 	}
+	r.Project = orElse(w.Project(), w.Dir())
 	seen, err := w.Observe(ctx)
 	if ctx.Err() != nil {
 		return w, seen, context.Cause(ctx)
