@@ -57,7 +57,7 @@ func (c *scaleCommand) print(s streams, r result) error {
 
 func (c *scaleCommand) printJSON(out io.Writer, r result) error {
 	d := document{
-		Version: outputVersion, Provider: c.Provider, Project: r.key.Project, Service: c.Service, DryRun: c.DryRun,
+		Version: outputVersion, Provider: c.Provider, Project: orElse(r.key.Project, r.key.Dir), Service: c.Service, DryRun: c.DryRun,
 		Status: r.status(), Reason: "Failed", Outcome: r.report.Outcome, Warnings: append([]string{}, r.report.Warnings...),
 	}
 	if r.decided {

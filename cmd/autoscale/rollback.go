@@ -109,11 +109,11 @@ func (c *rollbackCommand) Run(ctx context.Context, s streams) error {
 	if err := c.check(); err != nil {
 		return usage(err)
 	}
+	c.Provider = "compose"
 	dir, err := c.dir()
 	if err != nil {
-		return err
+		return c.end(s, &plan{}, err)
 	}
-	c.Provider = "compose"
 	key := store.Key{Provider: c.Provider, Service: c.Service, Dir: dir}
 	p, err := c.plan(ctx, s, &key)
 	if p != nil && p.w != nil {
@@ -130,7 +130,10 @@ func (c *rollbackCommand) Run(ctx context.Context, s streams) error {
 		return c.end(s, p, nil)
 	}
 	if err := c.ask(ctx, s, p); err != nil {
-		return err
+		if e, ok := errors.AsType[exit](err); ok && e.status == statusUsage {
+			return err
+		}
+		return c.end(s, p, err)
 	}
 	return c.end(s, p, p.carryOut(ctx, s, c))
 }
