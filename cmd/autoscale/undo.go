@@ -108,8 +108,8 @@ func (p *plan) carryOut(ctx context.Context, s streams, c *rollbackCommand) erro
 			if err != nil {
 				return err
 			}
-			if now.Current != p.current { // by a run that was waited for, say
-				return fmt.Errorf("the replicas changed meanwhile, from %d to %d, and that is not what was confirmed; run this again", p.current, now.Current)
+			if now.Current > p.current { // by a run that was waited for, say
+				return fmt.Errorf("the replicas were raised meanwhile, from %d to %d, and to lower those is not what was confirmed; run this again", p.current, now.Current)
 			}
 		}
 		if err := step.do(ctx); err != nil {
