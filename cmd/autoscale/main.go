@@ -34,6 +34,7 @@ type cli struct {
 	Status   statusCommand   `cmd:"" help:"Where each service stands, by the last run."`
 	Explain  explainCommand  `cmd:"" help:"Why the last decisions came out as they did, and what would change the number next."`
 	Rollback rollbackCommand `cmd:"" help:"Undo it: schedule, count, state and journal."`
+	Stress   stressCommand   `cmd:"" help:"Send load to an HTTP server and measure what comes of it."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 
 	VersionFlag bool `name:"version" hidden:""`
@@ -104,7 +105,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	}
 	if err != nil {
 		if !strings.HasPrefix(args[0], "-") && strings.HasPrefix(err.Error(), "unexpected argument") {
-			err = fmt.Errorf("this version has no command %q; it has: scale (the default), doctor, schedule, status, explain, rollback, version", args[0])
+			err = fmt.Errorf("this version has no command %q; it has: scale (the default), doctor, schedule, status, explain, rollback, stress, version", args[0])
 		}
 		complain(errs, fmt.Errorf("%w\nsee: autoscale --help", err))
 		return statusUsage
@@ -148,6 +149,7 @@ func kongGroups() kong.Option {
 	return kong.ExplicitGroups([]kong.Group{
 		{Key: "number", Title: "The number:"}, {Key: "readings", Title: "Readings:"},
 		{Key: "compose", Title: "Compose:"}, {Key: "run", Title: "This run:"},
+		{Key: "load", Title: "The load:"}, {Key: "open", Title: "At a pace of its own:"}, {Key: "http", Title: "HTTP:"}, {Key: "report", Title: "The report:"},
 	})
 }
 

@@ -78,7 +78,7 @@ func TestOtherCalls(t *testing.T) {
 		{[]string{"--help"}, statusDone, "Usage: autoscale --provider=compose --min=N"},
 		{[]string{"version"}, statusDone, "autoscale "},
 		{[]string{"--version"}, statusDone, "autoscale "},
-		{[]string{"stress"}, statusUsage, `this version has no command "stress"`},
+		{[]string{"simulate"}, statusUsage, `this version has no command "simulate"`},
 		{[]string{"--provider=compose"}, statusUsage, "missing flags: --max=N, --min=N, --rps-target=RPS"},
 	} {
 		if status, out, errs := runs(t, c.args...); status != c.status || !strings.Contains(out+errs, c.says) {

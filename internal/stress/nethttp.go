@@ -1,0 +1,90 @@
+package stress
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/five-keys/autoscale/internal/trace"
+)
+
+// netHTTP asks through net/http, for what http1 does not speak: HTTP/2, and
+// redirects. All workers share it, since with HTTP/2 they share connections.
+type netHTTP struct {
+	target     Target
+	addresses  *addresses
+	client     *http.Client
+	transport  *http.Transport
+	dialled    atomic.Int64
+	generation atomic.Uint64
+	closing    sync.Once
+}
+
+func newNetHTTP(t Target, a *addresses, workers int) *netHTTP {
+	c := &netHTTP{target: t, addresses: a}
+	c.transport = &http.Transport{
+		MaxIdleConnsPerHost: workers, MaxConnsPerHost: workers, DisableKeepAlives: t.Close, DisableCompression: true,
+		TLSClientConfig: t.tls(),
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			conn, generation, err := a.connect(ctx, int(c.dialled.Add(1)))
+			if err != nil {
+				return nil, connecting{err}
+			}
+			c.generation.Store(generation)
+			return conn, nil
+		},
+	}
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(!t.HTTP2)
+	protocols.SetHTTP2(t.HTTP2)
+	protocols.SetUnencryptedHTTP2(t.HTTP2)
+	c.transport.Protocols = protocols
+	c.client = &http.Client{Transport: c.transport, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+		switch {
+		case t.Follow == 0:
+			return http.ErrUseLastResponse
+		case len(via) > t.Follow:
+			return fmt.Errorf("more than %d redirects", t.Follow)
+		}
+		return nil
+	}}
+	return c
+}
+
+func (c *netHTTP) ask(ctx context.Context, a trace.Arrival, sending func()) (got response, sent time.Time, err error) {
+	sent = time.Now()
+	request, err := c.target.request(a)
+	if err != nil {
+		return got, sent, err
+	}
+	if c.generation.Load() != c.addresses.generation.Load() {
+		c.transport.CloseIdleConnections() // the name stands for others now
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.target.Timeout)
+	defer cancel()
+	var once sync.Once
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		once.Do(func() { // not once more for each redirect
+			sending()
+			sent = time.Now()
+		})
+	}})
+	response, err := c.client.Do(request.WithContext(ctx))
+	if err != nil {
+		return got, sent, err
+	}
+	defer response.Body.Close()
+	got.status = response.StatusCode
+	got.bytes, err = io.Copy(io.Discard, response.Body)
+	return got, sent, err
+}
+
+func (c *netHTTP) stale()     { c.transport.CloseIdleConnections() }
+func (c *netHTTP) interrupt() {} // its requests have the context
+func (c *netHTTP) close()     { c.closing.Do(c.transport.CloseIdleConnections) }

@@ -1,0 +1,132 @@
+package stress
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/five-keys/autoscale/internal/trace"
+)
+
+// job is one request to be sent.
+type job struct {
+	trace.Arrival
+	// from is the instant that its response time counts from.
+	from time.Time
+	// late is by how much the generator itself was late with it; below 0 where it
+	// waited for a free connection, for which the generator is not to blame.
+	late time.Duration
+}
+
+// queue hands out the jobs of an open loop when they are due: one client at a
+// time waits for the next one, the others stand behind it. So there is one
+// timer, and nothing is kept but what is due and not yet sent.
+type queue struct {
+	begin  time.Time
+	length time.Duration // arrivals due later are not handed out; 0 for no end
+	most   int           // that may wait; what comes on top is dropped
+	grace  time.Duration // for which the last ones may still be sent when all have been due
+	next   func() (trace.Arrival, error, bool)
+	stop   func()
+	waiter waiter
+
+	turn   chan struct{} // held by the one that waits
+	behind atomic.Int64  // clients that are free
+
+	// The rest belongs to whoever holds turn.
+	due     []trace.Arrival // those waiting are due[head:], oldest first
+	head    int
+	coming  trace.Arrival // the one after them; the last one where none is coming
+	over    bool          // none is coming
+	err     error         // the load's own
+	taken   int64         // arrivals that were due
+	dropped int64
+}
+
+// newQueue makes the queue of arrivals that begins now.
+func newQueue(arrivals trace.Arrivals, length time.Duration, most int, grace time.Duration, w waiter) *queue {
+	q := &queue{begin: time.Now(), length: length, most: most, grace: grace, waiter: w, turn: make(chan struct{}, 1)}
+	q.next, q.stop = iter.Pull2(arrivals)
+	q.pull()
+	return q
+}
+
+// pull looks at the next arrival.
+func (q *queue) pull() {
+	a, err, ok := q.next()
+	if !ok || err != nil || q.length > 0 && a.At >= q.length {
+		q.over = true
+		q.err = err
+		return
+	}
+	q.coming = a
+}
+
+// take waits for the next job of a client that is free since then. It is not ok
+// when there is none any more, or ctx has ended. lonely is called where no other
+// client stands behind this one.
+func (q *queue) take(ctx context.Context, free time.Time, lonely func()) (job, bool) {
+	q.behind.Add(1)
+	select {
+	case q.turn <- struct{}{}:
+	case <-ctx.Done():
+		q.behind.Add(-1)
+		return job{}, false
+	}
+	defer func() { <-q.turn }()
+	if q.behind.Add(-1) == 0 {
+		lonely()
+	}
+	for {
+		now := time.Now()
+		q.fill(now.Sub(q.begin))
+		switch {
+		case ctx.Err() != nil, q.over && now.Sub(q.begin) > q.coming.At+q.grace:
+			return job{}, false
+		case q.head < len(q.due):
+			return q.pop(free, now), true
+		case q.over:
+			return job{}, false
+		}
+		q.waiter.wait(ctx, q.coming.At-now.Sub(q.begin))
+	}
+}
+
+// fill moves what is due by now into the queue, or drops it where that is full.
+func (q *queue) fill(now time.Duration) {
+	for !q.over && q.coming.At <= now {
+		q.taken++
+		if len(q.due)-q.head < q.most {
+			q.due = append(q.due, q.coming)
+		} else {
+			q.dropped++
+		}
+		q.pull()
+	}
+}
+
+// pop takes the oldest one.
+func (q *queue) pop(free, now time.Time) job {
+	a := q.due[q.head]
+	q.due[q.head] = trace.Arrival{} // its body may be large
+	q.head++
+	if q.head == len(q.due) {
+		q.due, q.head = q.due[:0], 0
+	} else if q.head > q.most {
+		q.due, q.head = slices.Delete(q.due, 0, q.head), 0
+	}
+	at := q.begin.Add(a.At)
+	if free.After(at) {
+		return job{a, at, -1}
+	}
+	return job{a, now, now.Sub(at)}
+}
+
+// end gives up what is still waiting, which counts as dropped, and stops the
+// load. No client may be at work any more.
+func (q *queue) end() {
+	q.dropped += int64(len(q.due) - q.head)
+	q.stop()
+}
