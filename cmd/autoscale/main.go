@@ -149,7 +149,8 @@ func kongGroups() kong.Option {
 	return kong.ExplicitGroups([]kong.Group{
 		{Key: "number", Title: "The number:"}, {Key: "readings", Title: "Readings:"},
 		{Key: "compose", Title: "Compose:"}, {Key: "run", Title: "This run:"},
-		{Key: "load", Title: "The load:"}, {Key: "open", Title: "At a pace of its own:"}, {Key: "http", Title: "HTTP:"}, {Key: "report", Title: "The report:"},
+		{Key: "load", Title: "The load:"}, {Key: "open", Title: "At a pace of its own:"}, {Key: "http", Title: "HTTP:"}, {Key: "capacity", Title: "What the server carries:"},
+		{Key: "report", Title: "The report:"},
 	})
 }
 

@@ -54,6 +54,13 @@ type stressCommand struct {
 	Resolve   seconds  `group:"http" name:"resolve-every" default:"5" placeholder:"5" help:"Look the name up again, so that new replicas get traffic; 0 for once."`
 	Reconnect seconds  `group:"http" name:"reconnect-every" placeholder:"SECONDS" help:"Open each connection anew after that time, some all the time: how a balancer sees new replicas."`
 
+	FindCapacity bool    `group:"capacity" help:"Find the highest rate that the server carries, and propose an --rps-target."`
+	Step         seconds `group:"capacity" default:"5" placeholder:"5" help:"For how long each rate is held."`
+	P99          seconds `group:"capacity" name:"p99" placeholder:"SECONDS" help:"The latency that a rate may not exceed (p99); default: five times the unloaded one, at least 10 ms."`
+	Errors       float64 `group:"capacity" name:"max-errors" default:"0.01" placeholder:"0.01" help:"The share of failed requests that it may not exceed."`
+	ScaleWith    string  `group:"capacity" sep:"none" placeholder:"FLAGS" help:"The flags of a decision, in quotes: measure with 1, 2 and --max replicas of that service, and bring it back."`
+	Yes          bool    `group:"capacity" short:"y" help:"Do not ask before that."`
+
 	JSON   bool   `group:"report" name:"json" help:"Print one JSON object to the standard output."`
 	NDJSON string `group:"report" name:"ndjson" placeholder:"FILE" help:"Write a line of JSON each second."`
 	HTML   string `group:"report" name:"html" placeholder:"FILE" help:"Write the report as one self-contained page."`
@@ -71,6 +78,7 @@ whatever the server does, and their latency counts from then.
   autoscale stress --url http://localhost:8000/ --workers 8 --duration 120
   autoscale stress --url http://localhost:8000/ --profile ramp:10..500/5m --html report.html
   autoscale stress --url http://localhost:8000/ --rate 200 --duration 1m --fail 'p99<300ms,errors<1%'
+  autoscale stress --url http://localhost:8000/ --find-capacity
 
 Ctrl-C ends it early, with the report of what was done.
 Exit status: 0 done; 1 nothing succeeded, or a limit was broken; 2 flags wrong.`
@@ -85,6 +93,9 @@ func (c *stressCommand) Run(ctx context.Context, s streams) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	began := time.Now()
+	if c.FindCapacity {
+		return c.findCapacity(ctx, s, cfg, began)
+	}
 	show, err := c.progress(s, &cfg, cancel)
 	if err != nil {
 		return err
@@ -115,7 +126,7 @@ func (c *stressCommand) config() (stress.Config, []stress.Limit, error) {
 	}
 	if cfg.Workers == 0 {
 		cfg.Workers = 8
-		if cfg.Load != nil {
+		if cfg.Load != nil || c.FindCapacity {
 			cfg.Workers = 256
 		}
 	}
@@ -159,6 +170,12 @@ func (c *stressCommand) load(cfg *stress.Config) error {
 			return nil
 		}
 		curve = *recording.Curve
+	case c.FindCapacity:
+		cfg.Duration = time.Duration(c.Step) // of one trial
+		if c.Step <= 0 || c.P99 < 0 || !(c.Errors >= 0 && c.Errors < 1) {
+			return errors.New("--step is a time above 0, --p99 one of at least 0, --max-errors a share of 0 to 1")
+		}
+		return nil
 	default:
 		if cfg.Duration == 0 && c.Duration == nil && c.Requests == 0 {
 			cfg.Duration = usual

@@ -19,8 +19,10 @@ type Page struct {
 	Facts []Fact
 	// Warnings are what a reader of the figures must know.
 	Warnings []string
-	Charts   []Chart
-	Tables   []Table
+	// Notes are what follows from the figures.
+	Notes  []string
+	Charts []Chart
+	Tables []Table
 }
 
 // Fact is a figure and what it is.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -365,7 +366,7 @@ func TestReconnect(t *testing.T) {
 		var at []time.Duration
 		begun := time.Now()
 		s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-			time.Sleep(time.Millisecond)
+			time.Sleep(20 * time.Millisecond)
 			ok(w, r)
 		})
 		where := target(t, "http://127.0.0.1/")
@@ -411,6 +412,7 @@ func TestServers(t *testing.T) {
 	defer plain.Close()
 	secure := httptest.NewUnstartedServer(handle)
 	secure.EnableHTTP2 = true
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secure.StartTLS()
 	defer secure.Close()
 	trusting := &tls.Config{RootCAs: secure.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}

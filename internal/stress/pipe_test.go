@@ -107,17 +107,24 @@ func (s *server) send(t *testing.T, c Config) *Report {
 	if c.Queue == 0 {
 		c.Queue = 1 << 20
 	}
-	if err := c.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	a := newAddresses(c.Target)
-	a.dial = s.dial
-	r := newRun(c, a, newSleeper())
-	report, err := r.run(t.Context())
+	report, err := s.run(t)(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return report
+}
+
+// run is Run on the server, in its own time.
+func (s *server) run(t *testing.T) sender {
+	return func(ctx context.Context, c Config) (*Report, error) {
+		t.Helper()
+		if err := c.Validate(); err != nil {
+			return nil, err
+		}
+		a := newAddresses(c.Target)
+		a.dial = s.dial
+		return newRun(c, a, newSleeper()).run(ctx)
+	}
 }
 
 // curve is a load profile as a run takes it.
