@@ -41,6 +41,7 @@ type queue struct {
 	coming  trace.Arrival // the one after them; the last one where none is coming
 	over    bool          // none is coming
 	err     error         // the load's own
+	gap     time.Duration // between arrivals, lately
 	taken   int64         // arrivals that were due
 	dropped int64
 }
@@ -50,6 +51,7 @@ func newQueue(arrivals trace.Arrivals, length time.Duration, most int, grace tim
 	q := &queue{begin: time.Now(), length: length, most: most, grace: grace, waiter: w, turn: make(chan struct{}, 1)}
 	q.next, q.stop = iter.Pull2(arrivals)
 	q.pull()
+	q.gap = time.Second // until it is known
 	return q
 }
 
@@ -61,6 +63,7 @@ func (q *queue) pull() {
 		q.err = err
 		return
 	}
+	q.gap += (a.At - q.coming.At - q.gap) / 32
 	q.coming = a
 }
 
@@ -90,8 +93,25 @@ func (q *queue) take(ctx context.Context, free time.Time, lonely func()) (job, b
 		case q.over:
 			return job{}, false
 		}
-		q.waiter.wait(ctx, q.coming.At-now.Sub(q.begin))
+		q.waiter.wait(ctx, q.rest(now.Sub(q.begin)))
 	}
+}
+
+const (
+	// dense is the time between arrivals below which several are sent together.
+	dense = 100 * time.Microsecond
+	// together is how long is waited for them: setting a timer, and waking for it,
+	// costs more than a request.
+	together = 250 * time.Microsecond
+)
+
+// rest is how long to wait for what comes next.
+func (q *queue) rest(now time.Duration) time.Duration {
+	wait := q.coming.At - now
+	if q.gap < dense && q.gap > 0 {
+		return max(wait, together)
+	}
+	return wait
 }
 
 // fill moves what is due by now into the queue, or drops it where that is full.
