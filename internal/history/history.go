@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/five-keys/autoscale/internal/store"
@@ -121,6 +122,29 @@ func Workloads(from Records, keep Filter) (newest []store.Record, damaged error)
 		}
 	}
 	return newest, damaged
+}
+
+// steady is how many gaps between decisions, about as long as each other, show
+// that something runs them by the clock.
+const steady = 3
+
+// Rhythm is the longest of the last gaps between decisions, where those are as
+// even as a schedule makes them; 0 where they are not, or are seconds only, as
+// when somebody tries one line after another. An error is Last's.
+func Rhythm(from Records, keep Filter) (time.Duration, error) {
+	records, damaged := Last(from, keep, steady+1)
+	if len(records) <= steady {
+		return 0, damaged
+	}
+	shortest, longest := time.Duration(math.MaxInt64), time.Duration(0)
+	for i, r := range records[1:] {
+		gap := r.Decision.At.Sub(records[i].Decision.At)
+		shortest, longest = min(shortest, gap), max(longest, gap)
+	}
+	if shortest < 10*time.Second || longest > 2*shortest {
+		return 0, damaged
+	}
+	return longest, damaged
 }
 
 // ParseMoment reads a moment as people write it: "10:05", "10:05:30" (of today,

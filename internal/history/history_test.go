@@ -223,3 +223,27 @@ func BenchmarkLast(b *testing.B) {
 		}
 	}
 }
+
+// TestRhythm: even gaps are a schedule's; uneven ones, too few of them, and
+// seconds are not.
+func TestRhythm(t *testing.T) {
+	for name, c := range map[string]struct {
+		gaps []time.Duration
+		want time.Duration
+	}{
+		"even":    {[]time.Duration{time.Hour, 15 * time.Second, 17 * time.Second, 15 * time.Second}, 17 * time.Second},
+		"uneven":  {[]time.Duration{15 * time.Second, 40 * time.Second, 15 * time.Second}, 0},
+		"few":     {[]time.Duration{time.Minute, time.Minute}, 0},
+		"seconds": {[]time.Duration{time.Second, time.Second, time.Second}, 0},
+	} {
+		records := []store.Record{record(0, "app")}
+		for _, gap := range c.gaps {
+			r := record(0, "app")
+			r.Decision.At = records[len(records)-1].Decision.At.Add(gap)
+			records = append(records, r)
+		}
+		if got, err := Rhythm(journal(t, records...), nil); err != nil || got != c.want {
+			t.Errorf("%s: %s, %v, want %s", name, got, err, c.want)
+		}
+	}
+}
