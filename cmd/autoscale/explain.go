@@ -131,7 +131,19 @@ func (c *explainCommand) follow(ctx context.Context, s streams, journal *store.J
 	return nil // ended by Ctrl-C, as such things are
 }
 
+// none is the error where no decision fits; where the journal has some of other
+// services it names those, since a name is easily mistyped.
 func (c *explainCommand) none(journal *store.Journal) error {
+	if c.Service != "" {
+		others, _ := history.Workloads(journal, nil) // what cannot be read is told of already
+		var known []string
+		for _, r := range others {
+			known = append(known, r.Workload.Service)
+		}
+		if len(known) > 0 && !slices.Contains(known, c.Service) {
+			return fmt.Errorf("%w for %s in %s; it knows %s", history.ErrNone, orAny(c.Service), journal.Path(), distinct(known))
+		}
+	}
 	what := ""
 	if c.Changes {
 		what = " that moved, failed or doubted"
@@ -208,7 +220,7 @@ func line(r store.Record) string {
 	local(&r.Decision)
 	text := fmt.Sprintf("%s %s: %s", r.Decision.At.Format(time.DateTime), r.Workload.Service, r.Decision.Sentence())
 	if r.Outcome.Error != "" {
-		text += fmt.Sprintf(" [failed, %d run: %s]", r.Outcome.Count, strings.ReplaceAll(r.Outcome.Error, "\n", "; "))
+		text += fmt.Sprintf(" [failed, %s: %s]", running(r.Outcome.Count), strings.ReplaceAll(r.Outcome.Error, "\n", "; "))
 	}
 	return text
 }
@@ -220,7 +232,7 @@ func story(r store.Record) string {
 	var b strings.Builder
 	change, _, _ := strings.Cut(d.Sentence(), ":") // "1 -> 3 replicas"
 	fmt.Fprintf(&b, "%s  %s in %s: %s\n\n", d.At.Format(time.DateTime), r.Workload.Service, r.Workload.Project, change)
-	fmt.Fprintf(&b, "  load      %s, %s%s\n", autoscale.RPS(d.Load), d.Verdict, source(r.Reading))
+	fmt.Fprintf(&b, "  load      %s, %s%s\n", loadOf(d, "unknown"), d.Verdict, source(r.Reading))
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, sample := range r.Reading.Samples {
 		value := fmt.Sprintf("%.6g", sample.Value)
@@ -246,7 +258,7 @@ func story(r store.Record) string {
 	if next := d.Next.String(); next != "" {
 		fmt.Fprintf(&b, "  next      %s\n", next)
 	}
-	fmt.Fprintf(&b, "  outcome   %s, %d run\n", r.Outcome.Result, r.Outcome.Count)
+	fmt.Fprintf(&b, "  outcome   %s, %s\n", r.Outcome.Result, running(r.Outcome.Count))
 	if r.Outcome.Error != "" {
 		fmt.Fprintf(&b, "  error     %s\n", strings.ReplaceAll(r.Outcome.Error, "\n", "\n            "))
 	}
@@ -254,6 +266,15 @@ func story(r store.Record) string {
 		fmt.Fprintf(&b, "  note      %s\n", text)
 	}
 	return b.String()
+}
+
+// running says how many replicas there are: "1 run" alone would read like a run
+// of this program.
+func running(n int) string {
+	if n == 1 {
+		return "1 replica runs"
+	}
+	return fmt.Sprintf("%d replicas run", n)
 }
 
 // source says what was read.

@@ -56,13 +56,13 @@ func TestStory(t *testing.T) {
   why       judge      1  ReadingDoubtful  reading is partial
             recommend  3  LoadAboveTarget  more than the 44 rps that 1 replica may carry, so 3 replicas
   next      4 replicas above 132 rps; 2 at 72 rps or less, held until 12:01:00
-  outcome   failed, 2 run
+  outcome   failed, 2 replicas run
   error     compose: bot-app-3 exited
 `
 	if got := story(raise("app")); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
-	if got := line(raise("app")); !strings.HasPrefix(got, "2026-11-24 12:00:00 app: 1 -> 3 replicas: reading is partial; ") || !strings.HasSuffix(got, "[failed, 2 run: compose: bot-app-3 exited]") {
+	if got := line(raise("app")); !strings.HasPrefix(got, "2026-11-24 12:00:00 app: 1 -> 3 replicas: reading is partial; ") || !strings.HasSuffix(got, "[failed, 2 replicas run: compose: bot-app-3 exited]") {
 		t.Error(got)
 	}
 }
@@ -74,17 +74,70 @@ func TestStatusTable(t *testing.T) {
 		At: autoscale.Instant{Time: noon}, Gap: 2 * time.Minute, Count: 2, Doubts: 3,
 		Failure: &autoscale.Failure{Count: 2, Until: noon.Add(4 * time.Minute)},
 	}
-	got := table([]standingOf{standingBy(r.Workload, state, &r, &r, noon.Add(10*time.Minute))}, noon.Add(10*time.Minute))
+	got := table([]standingOf{standingBy(r.Workload, state, &r, &r)}, noon.Add(10*time.Minute))
 	want := `SERVICE  PROJECT  REPLICAS  LOAD     READING  LAST RUN              NEXT
 app      bot      2         110 rps  partial  12:00:00 (10m0s ago)  4 replicas above 132 rps; 2 at 72 rps or less, held until 12:01:00
-app: no run for 10m0s; the ones before came every 2m0s: does the schedule still run?
-app: the last run, or runs (3), could not trust the reading; nothing goes down meanwhile
+app: the last 3 runs could not trust the reading: bot-app-2 is unreachable: connection refused; nothing goes down meanwhile; autoscale doctor with the same flags looks for the remedy
 app: new replicas did not start (2 times in a row); the next attempt is made after 12:04:00
 app: the last run failed: compose: bot-app-3 exited
 app: last move: 1 -> 2 replicas at 2026-11-24 12:00:00
 `
 	if got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
+// TestNothingRead: no load is told where nothing was read.
+func TestNothingRead(t *testing.T) {
+	r := raise("app")
+	r.Decision.Load, r.Decision.Verdict, r.Outcome.Count = 0, autoscale.Unreachable, 1
+	if got := story(r); !strings.Contains(got, "load      unknown, unreachable") || !strings.Contains(got, "failed, 1 replica runs\n") {
+		t.Error(got)
+	}
+	got := table([]standingOf{standingBy(r.Workload, autoscale.State{Doubts: 1}, &r, &r)}, noon)
+	if strings.Contains(got, "0 rps  ") || !strings.Contains(got, "app: the last run could not trust the reading: ") {
+		t.Error(got)
+	}
+	r.Decision.Verdict = autoscale.OK
+	if got := story(r); !strings.Contains(got, "load      0 rps, ok") {
+		t.Error(got)
+	}
+}
+
+// TestSilence: a schedule that stopped is told of; a few runs by hand and then
+// none are not.
+func TestSilence(t *testing.T) {
+	for name, c := range map[string]struct {
+		gaps []time.Duration // between the runs
+		age  time.Duration   // of the last one
+		says string
+	}{
+		"by hand, a second apart": {[]time.Duration{time.Second, time.Second, time.Second, time.Second}, time.Hour, ""},
+		"by hand, twice":          {[]time.Duration{20 * time.Second}, time.Hour, ""},
+		"by hand, now and then":   {[]time.Duration{20 * time.Second, 50 * time.Second, 11 * time.Second}, time.Hour, ""},
+		"the first run":           {nil, time.Hour, ""},
+		"a moment late":           {[]time.Duration{time.Minute, time.Minute, time.Minute}, 4 * time.Minute, ""},
+		"in time":                 {[]time.Duration{time.Hour}, 2 * time.Hour, ""},
+		"cron":                    {[]time.Duration{2 * time.Minute}, 10 * time.Minute, "no run for 10m0s; the ones before came every 2m0s: does the schedule still run?"},
+		"a quick timer":           {[]time.Duration{time.Hour, 15 * time.Second, 16 * time.Second, 15 * time.Second}, 10 * time.Minute, "no run for 10m0s; the ones before came every 16s: does the schedule still run?"},
+	} {
+		journal := store.Open(t.TempDir() + "/state.json").Journal()
+		state := autoscale.State{At: autoscale.Instant{Time: noon}}
+		key := raise("app").Workload
+		for i := range len(c.gaps) + 1 {
+			if i > 0 {
+				state.Gap = c.gaps[i-1]
+				state.At.Time = state.At.Time.Add(state.Gap)
+			}
+			r := raise("app")
+			r.Decision.At = state.At.Time
+			if err := journal.Append(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := silence(journal, key, state, state.At.Time.Add(c.age)); got != c.says {
+			t.Errorf("%s: %q, want %q", name, got, c.says)
+		}
 	}
 }
 
@@ -121,7 +174,8 @@ func TestLookBack(t *testing.T) {
 	}{
 		{[]string{"status"}, statusDone, 0, "\nweb  "},
 		{[]string{"status", "--service=app", "--provider=compose", "--min=1", "--max=5", "--rps-target=40"}, statusDone, 0, "\napp  "},
-		{[]string{"status", "--service=none"}, statusDoubt, 0, `service "none"`},
+		{[]string{"status", "--service=ap"}, statusDoubt, 0, `service "ap" by ` + file.Path() + "; it knows app, web"},
+		{[]string{"explain", "--service=ap"}, statusDoubt, 0, "it knows app, web"},
 		{[]string{"explain"}, statusDone, 0, "2026-11-24 12:01:00  web in bot: 1 -> 3 replicas"},
 		{[]string{"explain"}, statusDone, 0, "\n\n2026-11-24 12:02:00  app in bot: 1 replica kept"},
 		{[]string{"explain", "--output=json"}, statusDone, 2, `"service":"web"`},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -86,9 +87,32 @@ func (c *statusCommand) look(now time.Time) (all []standingOf, warnings []string
 	file := store.Open(c.statePath(dir))
 	all, warnings, err = c.collect(file, now)
 	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("nothing is known of %s by %s: no decision was made yet (dry runs are not kept); run one, or name the folder with --project-dir", orAny(c.Service), file.Path())
+		err = c.unknown(file)
 	}
 	return all, warnings, err
+}
+
+// unknown is the error where nothing is known of what was asked for; it names
+// the services that are known, since a name is easily mistyped.
+func (c *statusCommand) unknown(file *store.File) error {
+	keys, err := file.All()
+	if err != nil {
+		return err
+	}
+	var known []string
+	for _, key := range keys {
+		known = append(known, key.Service)
+	}
+	if len(known) > 0 {
+		return fmt.Errorf("nothing is known of %s by %s; it knows %s", orAny(c.Service), file.Path(), distinct(known))
+	}
+	return fmt.Errorf("nothing is known of %s by %s: no decision was made yet (dry runs are not kept); run one, or name the folder with --project-dir", orAny(c.Service), file.Path())
+}
+
+// distinct lists names in order, each once.
+func distinct(names []string) string {
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
 }
 
 // print writes the object, whatever the looking came to, and gives the exit
@@ -146,9 +170,58 @@ func (c *statusCommand) collect(file *store.File, now time.Time) (all []standing
 			return all, warnings, err
 		}
 		warnings = append(warnings, more...)
-		all = append(all, standingBy(key, state, recordOf(newest, key), recordOf(movedLast, key), now))
+		one := standingBy(key, state, recordOf(newest, key), recordOf(movedLast, key))
+		if said := silence(file.Journal(), key, state, now); said != "" {
+			one.Notes = append([]string{said}, one.Notes...)
+		}
+		all = append(all, one)
 	}
 	return all, warnings, nil
+}
+
+// Below these nothing is said of runs that stay away: a person makes some runs
+// by hand, moments apart, and then none.
+const (
+	leastSilence = 5 * time.Minute
+	leastGap     = time.Minute
+)
+
+// silence is the note about a schedule that seems to have stopped; empty where
+// nothing shows that. Runs that came faster than any cron line have to show by
+// their rhythm that a timer made them.
+func silence(from history.Records, key store.Key, state autoscale.State, now time.Time) string {
+	age, rhythm := now.Sub(state.At.Time), state.Gap
+	if rhythm <= 0 || age <= max(3*rhythm, leastSilence) {
+		return ""
+	}
+	if rhythm < leastGap {
+		// Lines that cannot be read are told of already.
+		rhythm, _ = history.Rhythm(from, func(r store.Record) bool { return r.Workload.String() == key.String() })
+	}
+	if rhythm == 0 || age <= 3*rhythm {
+		return ""
+	}
+	return fmt.Sprintf("no run for %s; the ones before came every %s: does the schedule still run?", age.Round(time.Second), rhythm.Round(time.Second))
+}
+
+// doubted is the note about runs in a row that could not trust the reading, with
+// what was wrong with the last one's.
+func doubted(runs int, last *store.Record) string {
+	text := "the last run"
+	if runs > 1 {
+		text = fmt.Sprintf("the last %d runs", runs)
+	}
+	text += " could not trust the reading"
+	if last != nil {
+		bad := slices.DeleteFunc(slices.Clone(last.Reading.Samples), func(s autoscale.Sample) bool { return !s.Verdict.Doubtful() })
+		if len(bad) > 0 {
+			text += fmt.Sprintf(": %s is %s", bad[0].Name, strings.TrimSuffix(string(bad[0].Verdict)+": "+bad[0].Detail, ": "))
+		}
+		if len(bad) > 1 {
+			text += fmt.Sprintf(", and %d more", len(bad)-1)
+		}
+	}
+	return text + "; nothing goes down meanwhile; autoscale doctor with the same flags looks for the remedy"
 }
 
 // recordOf is the record of a workload; nil where there is none.
@@ -161,7 +234,7 @@ func recordOf(records []store.Record, key store.Key) *store.Record {
 	return nil
 }
 
-func standingBy(key store.Key, state autoscale.State, last, move *store.Record, now time.Time) standingOf {
+func standingBy(key store.Key, state autoscale.State, last, move *store.Record) standingOf {
 	one := standingOf{
 		Provider: key.Provider, Project: key.Project, Service: key.Service, Dir: key.Dir,
 		Replicas: state.Count, LastRun: state.At.Time, Doubts: state.Doubts, Notes: []string{},
@@ -174,11 +247,8 @@ func standingBy(key store.Key, state autoscale.State, last, move *store.Record, 
 		one.Moved = &moved{At: move.Decision.At, From: move.Decision.From, To: move.Outcome.Count}
 	}
 	note := func(format string, args ...any) { one.Notes = append(one.Notes, fmt.Sprintf(format, args...)) }
-	if age := now.Sub(state.At.Time); state.Gap > 0 && age > 3*state.Gap {
-		note("no run for %s; the ones before came every %s: does the schedule still run?", age.Round(time.Second), state.Gap.Round(time.Second))
-	}
 	if state.Doubts > 0 {
-		note("the last run, or runs (%d), could not trust the reading; nothing goes down meanwhile", state.Doubts)
+		note("%s", doubted(state.Doubts, last))
 	}
 	if f := state.Failure; f != nil {
 		note("new replicas did not start (%d times in a row); the next attempt is made after %s", f.Count, f.Until.Local().Format(time.TimeOnly))
@@ -193,9 +263,26 @@ func standingBy(key store.Key, state autoscale.State, last, move *store.Record, 
 		note("%d replicas were wanted and %d kept (%s)", last.Decision.Want, last.Decision.To, last.Decision.Reason)
 	}
 	if one.Moved != nil {
-		note("last move: %d -> %d replicas at %s", one.Moved.From, one.Moved.To, one.Moved.At.Local().Format(time.DateTime))
+		note("last move: %d -> %s at %s", one.Moved.From, counted(one.Moved.To), one.Moved.At.Local().Format(time.DateTime))
 	}
 	return one
+}
+
+// loadOf is a decision's load in words. A reading that is not trusted and gave
+// nothing is no load of 0.
+func loadOf(d autoscale.Decision, none string) string {
+	if d.Load == 0 && d.Verdict != autoscale.OK {
+		return none
+	}
+	return autoscale.RPS(d.Load)
+}
+
+// counted is a number of replicas, as the log has it.
+func counted(n int) string {
+	if n == 1 {
+		return "1 replica"
+	}
+	return fmt.Sprintf("%d replicas", n)
 }
 
 // local has a decision's times read in this machine's zone.
@@ -214,7 +301,7 @@ func table(all []standingOf, now time.Time) string {
 	for _, one := range all {
 		load, verdict, next := "-", "-", "-"
 		if d := one.Decision; d != nil {
-			load, verdict, next = autoscale.RPS(d.Load), string(d.Verdict), orElse(d.Next.String(), "-")
+			load, verdict, next = loadOf(*d, "-"), string(d.Verdict), orElse(d.Next.String(), "-")
 		}
 		ran := "-"
 		if !one.LastRun.IsZero() {
