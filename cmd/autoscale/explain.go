@@ -23,8 +23,8 @@ const followPoll = 500 * time.Millisecond
 type explainCommand struct {
 	flags
 	At      string `group:"run" placeholder:"10:05" help:"The decision of each service in force at that moment: 10:05, 10:05:30, '2026-11-24 10:05'."`
-	Last    int    `group:"run" default:"1" placeholder:"1" help:"That many of the last decisions, a line each; 1 is the last one of each service, in full."`
-	Changes bool   `group:"run" help:"Only decisions that moved, failed or doubted; ten of them unless --last says."`
+	Last    *int   `group:"run" placeholder:"N" help:"That many of the last decisions, a line each; 1, the default, is the last one of each service, in full."`
+	Changes bool   `group:"run" help:"Only decisions that moved the count, were kept from it (by --mode, or after a failed start), failed or doubted; ten of them unless --last says."`
 	Follow  bool   `group:"run" help:"Then each further decision as it comes."`
 }
 
@@ -52,10 +52,10 @@ func (c *explainCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	if c.Last < 1 {
-		return usage(fmt.Errorf("--last=%d: at least 1", c.Last))
+	if c.Last != nil && *c.Last < 1 {
+		return usage(fmt.Errorf("--last=%d: at least 1", *c.Last))
 	}
-	if c.At != "" && (c.Follow || c.Changes || c.Last > 1) {
+	if c.At != "" && (c.Follow || c.Changes || c.count() > 1) {
 		return usage(errors.New("--at is about one moment; leave --follow, --changes and --last away"))
 	}
 	journal := store.Open(c.statePath(dir)).Journal()
@@ -85,10 +85,13 @@ func (c *explainCommand) Run(ctx context.Context, s streams) error {
 
 // count is how many decisions are asked for.
 func (c *explainCommand) count() int {
-	if c.Changes && c.Last == 1 {
+	switch {
+	case c.Last != nil:
+		return *c.Last
+	case c.Changes:
 		return 10
 	}
-	return c.Last
+	return 1
 }
 
 // last are the decisions that are asked for, oldest first; of each workload one
@@ -146,7 +149,7 @@ func (c *explainCommand) none(journal *store.Journal) error {
 	}
 	what := ""
 	if c.Changes {
-		what = " that moved, failed or doubted"
+		what = " that moved or was to move the count, failed or doubted"
 	}
 	return fmt.Errorf("%w%s for %s in %s; run one (dry runs are not kept), or name the folder with --project-dir", history.ErrNone, what, orAny(c.Service), journal.Path())
 }

@@ -182,6 +182,8 @@ func TestLookBack(t *testing.T) {
 		{[]string{"explain", "--service=web"}, statusDone, 0, "2026-11-24 12:01:00  web in bot: 1 -> 3 replicas"},
 		{[]string{"explain", "--last=9"}, statusDone, 3, "12:01:00 web: 1 -> 3"},
 		{[]string{"explain", "--changes"}, statusDone, 2, "12:00:00 app: 1 -> 3"},
+		{[]string{"explain", "--changes", "--last=1", "--service=app"}, statusDone, 0, "2026-11-24 12:00:00  app in bot: 1 -> 3 replicas"},
+		{[]string{"explain", "--changes", "--last", "1", "--output=json", "--service=app"}, statusDone, 1, `"service":"app"`},
 		{[]string{"explain", "--at=2026-11-24 12:00"}, statusDone, 0, "then      2026-11-24 12:02:00 app"},
 		{[]string{"explain", "--at=2026-11-24 12:01"}, statusDone, 0, "then      2026-11-24 12:02:00 app: 1 replica kept: reading is partial; more than the 44 rps that 1 replica may carry, so 3 replicas. Next: 4 replicas above 132 rps; 2 at 72 rps or less, held until 12:01:00\n\n2026-11-24 12:01:00  web in bot: 1 -> 3 replicas"},
 		{[]string{"explain", "--at=2026-11-24 12:01", "--output=json"}, statusDone, 2, `"service":"web"`},

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -77,8 +78,9 @@ func (e exit) Error() string {
 
 func (e exit) Unwrap() error { return e.err }
 
-// usage is an error in the flags themselves.
-func usage(err error) error { return exit{statusUsage, fmt.Errorf("%w\nsee: autoscale --help", err)} }
+// usage is an error in the flags themselves; run adds which command's help tells
+// more.
+func usage(err error) error { return exit{statusUsage, err} }
 
 // run is the whole program but for the process it runs in.
 func run(ctx context.Context, args []string, s streams) int {
@@ -98,16 +100,14 @@ func run(ctx context.Context, args []string, s streams) int {
 		fmt.Fprintln(errs, "autoscale:", err)
 		return statusUsage
 	}
+	parser.Model.HelpFlag.Help = "Show this help."
 	lookBack(parser)
 	parsed, err := parser.Parse(args)
 	if done >= 0 { // --help has printed
 		return done
 	}
 	if err != nil {
-		if !strings.HasPrefix(args[0], "-") && strings.HasPrefix(err.Error(), "unexpected argument") {
-			err = fmt.Errorf("this version has no command %q; it has: scale (the default), doctor, schedule, status, explain, rollback, stress, version", args[0])
-		}
-		complain(errs, fmt.Errorf("%w\nsee: autoscale --help", err))
+		complain(errs, misuse(err, args))
 		return statusUsage
 	}
 	err = parsed.Run()
@@ -117,6 +117,9 @@ func run(ctx context.Context, args []string, s streams) int {
 	status := statusDoubt
 	if end, ok := errors.AsType[exit](err); ok {
 		status, err = end.status, end.err
+		if status == statusUsage && err != nil {
+			err = seeHelp(err, parsed.Selected())
+		}
 	}
 	if err != nil {
 		complain(errs, err)
@@ -157,9 +160,16 @@ func kongGroups() kong.Option {
 func kongVars() kong.Option { return kong.Vars{"rps_metric": prometheus.DefaultMetric} }
 
 // lookBack makes flags that a decision needs optional for the commands that make
-// none: they take the whole line all the same.
+// none: they take the whole line all the same. Their own are shown first.
 func lookBack(parser *kong.Kong) {
+	decision := parser.Model.Children[slices.IndexFunc(parser.Model.Children, func(n *kong.Node) bool { return n.Name == "scale" })]
 	for _, command := range parser.Model.Children {
+		switch command.Name {
+		case "status", "explain":
+			ownFirst(command, decision, "project-dir", "state-file", "output")
+		case "doctor", "rollback":
+			ownFirst(command, decision)
+		}
 		switch command.Name {
 		case "status", "explain", "rollback":
 			for _, flag := range command.Flags {

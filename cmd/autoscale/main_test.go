@@ -79,10 +79,43 @@ func TestOtherCalls(t *testing.T) {
 		{[]string{"version"}, statusDone, "autoscale "},
 		{[]string{"--version"}, statusDone, "autoscale "},
 		{[]string{"simulate"}, statusUsage, `this version has no command "simulate"`},
+		{[]string{"simulate"}, statusUsage, "it has: scale (the default), doctor, schedule, "},
+		{[]string{"stauts"}, statusUsage, `no command "stauts"; did you mean status?`},
+		{[]string{"schedule", "instal"}, statusUsage, "unexpected argument \"instal\"; did you mean schedule install? (there are print, install, remove, status)\nautoscale: see: autoscale schedule --help\n"},
+		{[]string{"schedule", "at-night"}, statusUsage, "unexpected argument \"at-night\"; schedule is followed by one of print, install, remove, status\n"},
+		{[]string{"explain", "00:30"}, statusUsage, "unexpected argument \"00:30\"; did you mean --at 00:30?\nautoscale: see: autoscale explain --help\n"},
+		{[]string{"explain", "5"}, statusUsage, `unexpected argument "5"; did you mean --last 5?`},
+		{[]string{"explain", "all"}, statusUsage, "unexpected argument \"all\"\n"},
+		{[]string{"explain", "--last=0"}, statusUsage, "see: autoscale explain --help"},
+		{[]string{"status", "--everything"}, statusUsage, "see: autoscale status --help"},
+		{[]string{"schedule", "install"}, statusUsage, "see: autoscale schedule install --help"},
+		{[]string{"--min=1", "app"}, statusUsage, "unexpected argument \"app\"\nautoscale: see: autoscale --help\n"},
+		{[]string{"scale", "3"}, statusUsage, "unexpected argument \"3\"\nautoscale: see: autoscale --help\n"},
+		{[]string{"--help"}, statusDone, "Show this help."},
 		{[]string{"--provider=compose"}, statusUsage, "missing flags: --max=N, --min=N, --rps-target=RPS"},
 	} {
 		if status, out, errs := runs(t, c.args...); status != c.status || !strings.Contains(out+errs, c.says) {
 			t.Errorf("%q: status %d: %s%s", c.args, status, out, errs)
+		}
+	}
+}
+
+// TestOwnFlagsFirst: a command's help begins with what only that command has.
+func TestOwnFlagsFirst(t *testing.T) {
+	for command, own := range map[string][]string{
+		"doctor": {"--fix", "--yes"}, "rollback": {"--replicas", "--restore"},
+		"explain": {"--at", "--changes", "--state-file", "--output"}, "status": {"--project-dir", "--output"},
+	} {
+		status, out, _ := runs(t, command, "--help")
+		_, flags, _ := strings.Cut(out, "\nFlags:")
+		first, _, _ := strings.Cut(flags, "\nThe number:")
+		for _, flag := range own {
+			if status != statusDone || !strings.Contains(first, flag) {
+				t.Errorf("%s: %d, no %s in\n%s", command, status, flag, first)
+			}
+		}
+		if strings.Count(out, "--output=text") != 1 {
+			t.Errorf("%s: a flag is shown twice:\n%s", command, out)
 		}
 	}
 }
