@@ -342,7 +342,7 @@ func (r *run) guard(s State, o Observation) {
 	switch {
 	case r.To > r.From && f != nil && r.now.Before(f.Until):
 		r.step(StageGuard, r.From, FailedScaleUp, "%s failed; the next attempt comes after %s, or once image or settings change",
-			plural(f.Count, "raise"), clock(f.Until))
+			plural(f.Count, "raise"), clock(f.Until.In(r.now.Location())))
 	case r.p.Mode == RaiseOnly && r.To < r.From:
 		r.step(StageGuard, r.From, RaiseOnlyMode, "--mode=raise-only does not lower")
 	case r.p.Mode == Observe && r.To != r.From:

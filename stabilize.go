@@ -26,6 +26,8 @@ type hold struct {
 func stabilize(p Policy, history []Point, kept time.Time, count int, now time.Time) hold {
 	edge := now.Add(-p.Cooldown)
 	h := hold{to: -1}
+	// What is remembered may be of a run in another zone; a sentence has one.
+	shown := func(t time.Time) string { return clock(t.In(now.Location())) }
 	raise := func(to int, end time.Time, reason Reason, detail string) {
 		// The last point is in force still: it has no end, and outlasts all.
 		later := end.IsZero() || !h.until.IsZero() && end.Add(p.Cooldown).After(h.until)
@@ -34,14 +36,14 @@ func stabilize(p Policy, history []Point, kept time.Time, count int, now time.Ti
 		}
 		h = hold{to: to, reason: reason, detail: detail}
 		if !end.IsZero() {
-			h.until = end.Add(p.Cooldown)
+			h.until = end.Add(p.Cooldown).In(now.Location())
 		}
 	}
 	if first := history[0].Time; first.After(edge) {
-		raise(count, first, ScaleDownStabilized, fmt.Sprintf("readings have been trusted since %s only", clock(first)))
+		raise(count, first, ScaleDownStabilized, fmt.Sprintf("readings have been trusted since %s only", shown(first)))
 	}
 	if kept.After(edge) {
-		raise(count, kept, KeptByHand, fmt.Sprintf("somebody else raised the count at %s", clock(kept)))
+		raise(count, kept, KeptByHand, fmt.Sprintf("somebody else raised the count at %s", shown(kept)))
 	}
 	for i, point := range history {
 		var end time.Time
@@ -56,11 +58,11 @@ func stabilize(p Policy, history []Point, kept time.Time, count int, now time.Ti
 			if point.Verdict == Warming {
 				reason = ScaleDownStabilized
 			}
-			raise(count, end, reason, fmt.Sprintf("the reading at %s was %s", clock(point.Time), point.Verdict))
+			raise(count, end, reason, fmt.Sprintf("the reading at %s was %s", shown(point.Time), point.Verdict))
 			continue
 		}
 		want := min(p.replicasLow(point.Load), p.Max)
-		raise(min(want, count), end, ScaleDownStabilized, fmt.Sprintf("%s at %s", RPS(point.Load), clock(point.Time)))
+		raise(min(want, count), end, ScaleDownStabilized, fmt.Sprintf("%s at %s", RPS(point.Load), shown(point.Time)))
 	}
 	return h
 }

@@ -39,6 +39,8 @@ shows the last of each.
 that autumn has twice it is the later one; the zone names the earlier, as in
 2026-10-25T02:30:00+02:00.
 
+Times are those of the run's own zone, which is named where it is not yours.
+
 --output=json prints a line for each decision, with the fields of the journal's
 lines (docs/json.md).
 
@@ -218,10 +220,21 @@ func (c *explainCommand) print(out io.Writer, records []store.Record) error {
 	return nil
 }
 
+// stamp is when a decision was made, in the zone of the run that made it: its
+// texts hold times of that zone. Where that is not this machine's, the stamp
+// names it.
+func stamp(t time.Time) string {
+	_, made := t.Zone()
+	if _, here := t.Local().Zone(); here != made {
+		return t.Format(time.DateTime + " -07:00")
+	}
+	return t.Format(time.DateTime)
+}
+
 // line is a decision as the log has it.
 func line(r store.Record) string {
-	local(&r.Decision)
-	text := fmt.Sprintf("%s %s: %s", r.Decision.At.Format(time.DateTime), r.Workload.Service, r.Decision.Sentence())
+	oneZone(&r.Decision)
+	text := fmt.Sprintf("%s %s: %s", stamp(r.Decision.At), r.Workload.Service, r.Decision.Sentence())
 	if r.Outcome.Error != "" {
 		text += fmt.Sprintf(" [failed, %s: %s]", running(r.Outcome.Count), strings.ReplaceAll(r.Outcome.Error, "\n", "; "))
 	}
@@ -230,11 +243,11 @@ func line(r store.Record) string {
 
 // story is everything about one decision.
 func story(r store.Record) string {
-	local(&r.Decision)
+	oneZone(&r.Decision)
 	d := r.Decision
 	var b strings.Builder
 	change, _, _ := strings.Cut(d.Sentence(), ":") // "1 -> 3 replicas"
-	fmt.Fprintf(&b, "%s  %s in %s: %s\n\n", d.At.Format(time.DateTime), r.Workload.Service, r.Workload.Project, change)
+	fmt.Fprintf(&b, "%s  %s in %s: %s\n\n", stamp(d.At), r.Workload.Service, r.Workload.Project, change)
 	fmt.Fprintf(&b, "  load      %s, %s%s\n", loadOf(d, "unknown"), d.Verdict, source(r.Reading))
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, sample := range r.Reading.Samples {
@@ -242,7 +255,7 @@ func story(r store.Record) string {
 		if sample.Verdict != autoscale.OK {
 			value = "-"
 		}
-		fmt.Fprintf(w, "            %s\t%s\t%s\t%s", sample.Name, value, sample.Time.Local().Format(time.TimeOnly), sample.Verdict)
+		fmt.Fprintf(w, "            %s\t%s\t%s\t%s", sample.Name, value, sample.Time.In(d.At.Location()).Format(time.TimeOnly), sample.Verdict)
 		if sample.Detail != "" {
 			fmt.Fprintf(w, ": %s", sample.Detail)
 		}

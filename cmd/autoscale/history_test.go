@@ -104,6 +104,27 @@ func TestNothingRead(t *testing.T) {
 	}
 }
 
+// TestOneZone: a decision of a run in another zone is told in that one, by its
+// name, since its texts hold times of it.
+func TestOneZone(t *testing.T) {
+	inUTC(t)
+	r := raise("app")
+	r.Decision.At = noon.In(time.FixedZone("", 3*3600))
+	got := story(r)
+	for _, says := range []string{"2026-11-24 15:00:00 +03:00  app in bot", "bot-app-1  110  15:00:00  ok", "held until 15:01:00"} {
+		if !strings.Contains(got, says) {
+			t.Errorf("no %q in\n%s", says, got)
+		}
+	}
+	if got := line(r); !strings.HasPrefix(got, "2026-11-24 15:00:00 +03:00 app: ") || !strings.HasSuffix(strings.Split(got, " [")[0], "held until 15:01:00") {
+		t.Error(got)
+	}
+	got = table([]standingOf{standingBy(r.Workload, autoscale.State{At: autoscale.Instant{Time: noon}}, &r, &r)}, noon)
+	if !strings.Contains(got, "12:00:00 (0s ago)") || !strings.Contains(got, "held until 12:01:00") {
+		t.Error(got)
+	}
+}
+
 // TestSilence: a schedule that stopped is told of; a few runs by hand and then
 // none are not.
 func TestSilence(t *testing.T) {

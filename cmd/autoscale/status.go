@@ -240,7 +240,8 @@ func standingBy(key store.Key, state autoscale.State, last, move *store.Record) 
 		Replicas: state.Count, LastRun: state.At.Time, Doubts: state.Doubts, Notes: []string{},
 	}
 	if last != nil {
-		local(&last.Decision)
+		last.Decision.At = last.Decision.At.Local()
+		oneZone(&last.Decision)
 		one.Decision, one.Outcome = &last.Decision, &last.Outcome
 	}
 	if move != nil {
@@ -285,11 +286,10 @@ func counted(n int) string {
 	return fmt.Sprintf("%d replicas", n)
 }
 
-// local has a decision's times read in this machine's zone.
-func local(d *autoscale.Decision) {
-	d.At = d.At.Local()
+// oneZone has all times of a decision be of the zone that it was made in.
+func oneZone(d *autoscale.Decision) {
 	if down := d.Next.Down; down != nil && !down.HeldUntil.IsZero() {
-		down.HeldUntil = down.HeldUntil.Local()
+		down.HeldUntil = down.HeldUntil.In(d.At.Location())
 	}
 }
 
