@@ -191,6 +191,12 @@ func (s State) Missed(now Instant) State {
 	return next
 }
 
+// Begun is the State of a workload whose first replicas, so many, were started
+// just now and by this program, before anything was read.
+func Begun(now Instant, count int) State {
+	return State{At: now, Count: count, Applied: true}
+}
+
 // again is the failure after one more raise failed: the next attempt waits 2,
 // 4, 8 … 60 minutes.
 func (f *Failure) again(now time.Time, settings string) *Failure {

@@ -209,11 +209,38 @@ func TestRollbackUntouched(t *testing.T) {
 	p.env = nil
 	p.wantTree(scaled)
 
+	// What a run left that did not find docker goes with the rest.
+	p.env = []string{"PATH=" + filepath.Dir(built.autoscale)}
+	p.autoscale(page.url()).want(1, "an earlier run reached service")
+	p.env = nil
+	p.sub("rollback", page.url(), "--dry-run").want(0, "5 -> 1 replica")
+	p.wantRunning("app-1 app-2 app-3 app-4 app-5")
+	scaled = p.tree()
+
 	// A reading that fails is no reason to go below what may be needed unasked.
 	page.serve(func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) })
 	p.typed([]string{"y", "n"}, "rollback", page.url()).want(1, "is not known", "or may need", "not confirmed")
 	p.wantTree(scaled)
 	p.wantRunning("app-1 app-2 app-3 app-4 app-5")
+	page.set(10)
+	p.sub("rollback", page.url(), "--yes").want(0, "done: state")
+	p.call(nil, "status").want(1, "nothing is known")
+
+	// A misspelt service, or another folder, is no success.
+	p.sub("rollback", page.url(), "--yes", "--service=ap").want(1, `no service "ap"`)
+	p.sub("rollback", page.url(), "--yes", "--project-dir="+t.TempDir()).want(1, "no Compose file")
+
+	// What --start began is known, too.
+	p = newProject(t, "compose.yaml", sound, ".env", "")
+	if err := os.RemoveAll(filepath.Join(p.dir, "deploy")); err != nil {
+		t.Fatal(err)
+	}
+	files = p.tree()
+	p.autoscale(page.url(), "--start").want(0)
+	p.wantRunning("app-1")
+	p.sub("rollback", page.url(), "--yes", "--restore").want(0, "done: file", "done: state")
+	p.wantTree(files)
+	p.wantRunning("app-1")
 }
 
 // TestRollbackOthers: another service's entry and decisions stay, to the byte;

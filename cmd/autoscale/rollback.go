@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,8 @@ type undoing struct {
 	Text string `json:"text"` // what it will do
 	Done bool   `json:"done"`
 	do   func(context.Context) error
+	// about is the file and the entry in it that a step forgets.
+	about string
 }
 
 // plan is what a rollback of one service comes to.
@@ -56,6 +59,7 @@ type plan struct {
 	concerns []string // what the person who confirms should know
 	below    string   // why the count is, or may be, too low for the load; empty where it is not
 	current  int      // replicas that the plan rests on
+	kept     *before
 	foreign  []schedule.Entry
 }
 
@@ -187,20 +191,24 @@ func (c *rollbackCommand) plan(ctx context.Context, s streams, key *store.Key) (
 	if err := c.planCount(ctx, p, seen, kept, *key); err != nil {
 		return p, err
 	}
+	p.kept = kept
 	p.planMemory(kept)
+	// A misspelt service, or another folder, is no success.
+	if len(p.steps) == 0 && seen.Stopped != nil && !errors.Is(seen.Stopped, compose.ErrNotRunning) {
+		return p, seen.Stopped
+	}
 	return p, nil
 }
 
 // remembered are the entries in the state file that are this workload's.
 func (p *plan) remembered(key store.Key) ([]store.Key, error) {
 	keys := []store.Key{key}
-	if key.Engine != "" {
-		return keys, nil
-	}
 	// Without the engine nobody can tell which of them it is: all of this folder.
+	// With it, those are its own that were made without, as by a cron whose PATH
+	// lacks docker.
 	all, err := p.file.Keys(key.Dir, key.Service)
 	for _, k := range all {
-		if k.String() != key.String() {
+		if k.String() != key.String() && (key.Engine == "" || k.Engine == "") {
 			keys = append(keys, k)
 		}
 	}
@@ -363,21 +371,26 @@ func (c *rollbackCommand) planLoad(ctx context.Context, p *plan, to int, key sto
 	}
 }
 
+// forgets reports whether a step that forgets this entry is planned already.
+func (p *plan) forgets(path string, key store.Key) bool {
+	return slices.ContainsFunc(p.steps, func(u *undoing) bool { return u.about == path+key.String() })
+}
+
 // planMemory plans to forget: the state last, since it knows what stood before.
 func (p *plan) planMemory(kept *before) {
 	journal := p.file.Journal()
 	for _, key := range p.keys {
-		if n := journal.Count(key); n > 0 {
+		if n := journal.Count(key); n > 0 && !p.forgets(journal.Path(), key) {
 			what := fmt.Sprintf("%d decisions", n)
 			if n == 1 {
 				what = "one decision"
 			}
-			p.steps = append(p.steps, &undoing{What: "journal", Text: fmt.Sprintf("remove this service's %s from %s", what, journal.Path()), do: func(context.Context) error {
+			p.steps = append(p.steps, &undoing{What: "journal", about: journal.Path() + key.String(), Text: fmt.Sprintf("remove this service's %s from %s", what, journal.Path()), do: func(context.Context) error {
 				return journal.Forget(key)
 			}})
 		}
-		if state, _, err := p.file.Load(key); err != nil || state.Known() {
-			p.steps = append(p.steps, &undoing{What: "state", Text: fmt.Sprintf("remove this service's entry from %s", p.file.Path()), do: func(context.Context) error {
+		if state, _, err := p.file.Load(key); (err != nil || state.Known()) && !p.forgets(p.file.Path(), key) {
+			p.steps = append(p.steps, &undoing{What: "state", about: p.file.Path() + key.String(), Text: fmt.Sprintf("remove this service's entry from %s", p.file.Path()), do: func(context.Context) error {
 				err := p.file.Remove(key)
 				if err == nil && kept != nil && kept.StateFolder != "" {
 					_ = os.Remove(kept.StateFolder) // stays where something else lies in it

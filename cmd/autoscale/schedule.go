@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -97,6 +99,9 @@ func (p schedulePlan) kind() string {
 
 // job puts the schedule together. Its errors are the flags'.
 func (p schedulePlan) job(ctx context.Context, s streams) (schedule.Job, []string, error) {
+	if at := slices.Index(p.Args, "--"); at > 0 {
+		return schedule.Job{}, nil, fmt.Errorf("unknown before --: %s; see: autoscale schedule print --help", strings.Join(p.Args[:at], " "))
+	}
 	f, err := parseFlags(p.words())
 	if err != nil {
 		return schedule.Job{}, nil, fmt.Errorf("behind --: %w", err)
@@ -119,7 +124,10 @@ func (p schedulePlan) job(ctx context.Context, s streams) (schedule.Job, []strin
 		Folder: folder, Command: append([]string{binary}, p.words()...), Log: p.Log, Writable: f.writable(dir), System: system, User: "root",
 	}
 	if j.Name == "" {
-		j.Name = filepath.Base(dir)
+		j.Name = strings.Trim(filepath.Base(dir), "/")
+	}
+	if j.Name == "" {
+		j.Name = "root"
 	}
 	if j.Log == "" {
 		j.Log = logFile(j.Name)
@@ -135,7 +143,7 @@ func (p schedulePlan) job(ctx context.Context, s streams) (schedule.Job, []strin
 	if p.Log != "" && p.Systemd {
 		warnings = append(warnings, "--log is cron's; systemd keeps the output itself: journalctl -u "+p.Unit)
 	}
-	return j, append(warnings, f.rare(j.Every)...), j.Validate()
+	return j, slices.Concat(warnings, f.rare(j.Every), f.inert()), j.Validate()
 }
 
 // program is this program's own path, as it was called.
@@ -273,12 +281,15 @@ func (c *scheduleInstall) Run(ctx context.Context, s streams) error {
 	if err := try(ctx, s, job, c.kind()); err != nil {
 		return err
 	}
-	where, warnings, err := job.Install(ctx, c.kind())
+	where, replaced, warnings, err := job.Install(ctx, c.kind())
 	warn(s, warnings)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "installed in %s:\n%s\nlook at it with: autoscale schedule status; undo it with: autoscale schedule remove\n", where, indented(text))
+	if replaced != "" {
+		_, _ = fmt.Fprintf(s.out, "replaced:\n%s\n", indented(replaced))
+	}
+	_, err = fmt.Fprintf(s.out, "installed in %s:\n%s\nlook at it with: %s\nundo it with:    %s\n", where, indented(text), job.Show("status"), job.Show("remove"))
 	return err
 }
 
@@ -292,23 +303,46 @@ func indented(text string) string {
 func try(ctx context.Context, s streams, job schedule.Job, kind string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	words, env, err := job.Trial(ctx, kind, "--dry-run")
+	words, env, err := job.Trial(ctx, kind, "--dry-run", "--output=json")
 	if err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.Dir, cmd.Env = job.Folder, env
-	out, err := cmd.CombinedOutput()
-	said := strings.TrimSpace(string(out))
-	_, _ = fmt.Fprintf(s.out, "tried once with --dry-run:\n    %s\n", strings.ReplaceAll(said, "\n", "\n    "))
-	switch {
-	case err == nil:
-		return nil
-	case cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == statusDoubt:
-		_, _ = fmt.Fprintln(s.err, "autoscale: warning: that ended with status 1: each run will say so until it is mended; autoscale doctor tells more")
-		return nil
+	var said bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stderr = job.Folder, env, &said
+	out, err := cmd.Output()
+	var tried struct {
+		Status      int
+		Text, Error string
+		Decision    json.RawMessage
 	}
-	return fmt.Errorf("not installed: as %s would call it, the command fails: %w", kind, err)
+	if json.Unmarshal(out, &tried) != nil {
+		return fmt.Errorf("not installed: as %s would call it, the command fails: %w\n%s", kind, cmp.Or(err, errors.New("it prints no decision")), strings.TrimSpace(said.String()))
+	}
+	if tried.Decision == nil && tried.Status != statusDone {
+		return fmt.Errorf("not installed: as %s would call it, no decision can be made: %s", kind, tried.Error)
+	}
+	_, _ = fmt.Fprintf(s.out, "tried once with --dry-run:\n    %s dry-run: %s\n", job.Service, cmp.Or(tried.Text, "--start would start it"))
+	if tried.Status != statusDone {
+		_, _ = fmt.Fprintf(s.err, "autoscale: warning: that ended with status 1%s: each run will say so until it is mended; autoscale doctor tells more\n", because(tried.Error))
+	}
+	return nil
+}
+
+// because is an error in brackets, where there is one.
+func because(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " (" + text + ")"
+}
+
+// inert warns of a line that would never change anything.
+func (c *flags) inert() []string {
+	if c.DryRun || c.Mode == autoscale.Observe {
+		return []string{"with --dry-run or --mode=observe these runs will never change anything"}
+	}
+	return nil
 }
 
 // scheduleRemove removes.
@@ -337,7 +371,7 @@ func (c *scheduleRemove) Run(ctx context.Context, s streams) error {
 			removed++
 			_, _ = fmt.Fprintf(s.out, "removed from %s: %s\n", e.Where, e.Text)
 		case e.Edited:
-			left = append(left, fmt.Errorf("%s was changed since it was installed; it stays: %s", e.Where, e.Text))
+			left = append(left, fmt.Errorf("%s was changed since it was installed; it stays, remove it by hand (crontab -e, or systemctl disable --now and the unit's files): %s", e.Where, e.Text))
 		default:
 			_, _ = fmt.Fprintf(s.out, "not installed by autoscale, it stays: %s: %s\n", e.Where, e.Text)
 		}

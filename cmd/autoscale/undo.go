@@ -96,7 +96,8 @@ func (p *plan) carryOut(ctx context.Context, s streams, c *rollbackCommand) erro
 	unlock := func() {}
 	defer func() { unlock() }()
 	locked := false
-	for _, step := range p.steps {
+	for i := 0; i < len(p.steps); i++ {
+		step := p.steps[i]
 		if step.What != "schedule" && !locked {
 			lock, err := store.LockWorkload(ctx, p.keys[0], lockWait)
 			if err != nil {
@@ -111,6 +112,7 @@ func (p *plan) carryOut(ctx context.Context, s streams, c *rollbackCommand) erro
 			if now.Current > p.current { // by a run that was waited for, say
 				return fmt.Errorf("the replicas were raised meanwhile, from %d to %d, and to lower those is not what was confirmed; run this again", p.current, now.Current)
 			}
+			p.planMemory(p.kept) // that run may have been the first to write anything
 		}
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w\nwhat was done before stays done; run this again for the rest", step.What, err)

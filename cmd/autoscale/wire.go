@@ -95,7 +95,10 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 	r.report.Warnings = append(r.report.Warnings, memory.warnings...)
 	r.report.Warnings = append(r.report.Warnings, unreachableHint(r.report.Reading)...)
 	if c.Start && c.Mode != autoscale.Observe && errors.Is(r.err, compose.ErrNotRunning) {
-		r.start(ctx, w, max(int(c.Min), 1), c.DryRun)
+		count := max(int(c.Min), 1)
+		saved := memory.begin(now, count)
+		r.start(ctx, w, count, c.DryRun)
+		r.err = errors.Join(r.err, saved)
 	}
 	return r
 }
@@ -243,6 +246,15 @@ func (m *memory) Save(s autoscale.State) error {
 	warnings, err := m.file.SaveFirst(m.key, s, m.kept)
 	m.warnings = append(m.warnings, warnings...)
 	return err
+}
+
+// begin remembers, before --start acts, what stood until then.
+func (m *memory) begin(now autoscale.Instant, count int) error {
+	state, _, err := m.Load()
+	if err != nil || state.Known() {
+		return err
+	}
+	return m.Save(autoscale.Begun(now, count))
 }
 
 // Record appends one run to the journal.

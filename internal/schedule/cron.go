@@ -97,6 +97,13 @@ func cronFields(every time.Duration) (string, error) {
 	case every == day:
 		return "0 0 * * *", nil
 	}
+	if every%time.Minute != 0 {
+		hint := ""
+		if every < time.Minute {
+			hint = fmt.Sprintf(" (bare numbers are seconds: --every=%dm?)", max(1, every/time.Second))
+		}
+		return "", fmt.Errorf("--every=%s: cron runs on whole minutes, such as %s%s; --systemd can do any time", Spell(every), Spell(nearest(every)), hint)
+	}
 	return "", fmt.Errorf("--every=%s: cron can only do what divides an hour or a day into equal parts, such as %s; --systemd can do any", Spell(every), Spell(nearest(every)))
 }
 

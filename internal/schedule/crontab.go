@@ -97,7 +97,7 @@ func (j Job) installCron(ctx context.Context, old *Entry) (where string, err err
 	}
 	now, err := readCrontab(ctx, userName())
 	if errors.Is(err, exec.ErrNotFound) {
-		return "", errors.New("schedule: there is no crontab command here; install cron (apt-get install cron), or use --systemd")
+		return "", errors.New("schedule: there is no crontab command here; install cron (apt-get install cron), use --systemd, or print the line and put it where this machine schedules things: autoscale schedule print")
 	}
 	if err != nil {
 		return "", err

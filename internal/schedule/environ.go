@@ -34,7 +34,7 @@ func Environment(environ []string, kind string, system bool, docker string) (env
 			continue
 		}
 		if len(env) == 0 {
-			env = append(env, "PATH="+values["PATH"])
+			env = append(env, "PATH="+once(values["PATH"]))
 		}
 	}
 	if home := values["HOME"]; kind == KindSystemd && system && home != "" && values["DOCKER_CONFIG"] == "" {
@@ -58,6 +58,17 @@ func Environment(environ []string, kind string, system bool, docker string) (env
 		warnings = append(warnings, fmt.Sprintf("%s may be secret, and a schedule is a file that others may read: left out; put what docker needs into its own configuration (docker login)", strings.Join(left, ", ")))
 	}
 	return env, warnings
+}
+
+// once is a PATH with each folder once: cron's lines are bounded.
+func once(path string) string {
+	var folders []string
+	for _, folder := range filepath.SplitList(path) {
+		if !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+		}
+	}
+	return strings.Join(folders, string(filepath.ListSeparator))
 }
 
 // lookPath is the program that a PATH leads to; empty where none.
@@ -104,11 +115,11 @@ func settings(ctx context.Context) (env []string) {
 	return env
 }
 
-// Trial is the command with one more argument, as the scheduler would call it,
-// for trying it beforehand: cron's goes through a shell.
-func (j Job) Trial(ctx context.Context, kind, argument string) (words, env []string, err error) {
+// Trial is the command with more arguments, as the scheduler would call it, for
+// trying it beforehand: cron's goes through a shell.
+func (j Job) Trial(ctx context.Context, kind string, arguments ...string) (words, env []string, err error) {
 	env = j.Environ(ctx, kind)
-	j.Command = append(slices.Clone(j.Command), argument)
+	j.Command = slices.Concat(j.Command, arguments)
 	if kind != KindCron {
 		return j.Command, env, nil
 	}

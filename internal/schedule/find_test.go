@@ -174,6 +174,13 @@ func TestEnvironment(t *testing.T) {
 	if !slices.Equal(env, []string{"PATH=/nowhere:" + dir}) {
 		t.Errorf("%q", env)
 	}
+	if env, _ := Environment([]string{"PATH=/a:" + dir + ":/a:" + dir}, KindCron, false, "docker"); !slices.Equal(env, []string{"PATH=/a:" + dir}) {
+		t.Errorf("%q", env)
+	}
+	// Where docker is not to be found here, this PATH is no help.
+	if env, _ := Environment([]string{"PATH=/nowhere"}, KindCron, false, "docker"); len(env) != 0 {
+		t.Errorf("%q", env)
+	}
 	if env, _ := Environment([]string{"PATH=/nowhere:" + dir}, KindCron, false, dir+"/docker"); len(env) != 0 {
 		t.Errorf("%q", env)
 	}

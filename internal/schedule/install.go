@@ -14,32 +14,36 @@ import (
 )
 
 // Install has the job run from now on, and says where it was put. Its own
-// unchanged schedule of the same kind and place is replaced; beside any other of
-// the same workload it refuses. After an error nothing of it is left.
-func (j Job) Install(ctx context.Context, kind string) (where string, warnings []string, err error) {
+// unchanged schedule of the same kind and place is replaced, and returned as
+// text; beside any other of the same workload it refuses. After an error nothing
+// of it is left.
+func (j Job) Install(ctx context.Context, kind string) (where, replaced string, warnings []string, err error) {
 	if err := j.Validate(); err != nil {
-		return "", nil, err
+		return "", "", nil, err
 	}
 	entries, warnings, err := Find(ctx, j.Workload)
 	if err != nil {
-		return "", warnings, err
+		return "", "", warnings, err
 	}
 	old, err := j.replaces(entries, kind)
 	if err != nil {
-		return "", warnings, err
+		return "", "", warnings, err
+	}
+	if old != nil {
+		replaced = old.Text
 	}
 	if kind == KindCron {
 		if where, err = j.installCron(ctx, old); err == nil && !cronRuns() {
 			warnings = append(warnings, "no cron daemon seems to run here; start it (systemctl enable --now cron), or nothing will happen")
 		}
-		return where, warnings, err
+		return where, replaced, warnings, err
 	}
 	m := j.manager()
 	where, err = j.installUnits(ctx, m, old)
 	if err == nil && m.user {
 		warnings = append(warnings, fmt.Sprintf("this user's timers stop when the user logs out, unless: loginctl enable-linger %s", userName()))
 	}
-	return where, warnings, err
+	return where, replaced, warnings, err
 }
 
 func (j Job) manager() manager {
@@ -66,7 +70,7 @@ func (j Job) replaces(entries []Entry, kind string) (old *Entry, err error) {
 		case e.Ours && e.Kind == kind && e.Where == here && old == nil:
 			old = &e
 		case e.Ours:
-			return nil, fmt.Errorf("schedule: service %q is scheduled already, in %s; first: autoscale schedule remove", j.Service, e.Where)
+			return nil, fmt.Errorf("schedule: service %q is scheduled already, in %s; first: %s", j.Service, e.Where, j.Show("remove"))
 		case e.Acts:
 			return nil, fmt.Errorf("schedule: service %q is scheduled already, in %s, by somebody else: %s; remove that first", j.Service, e.Where, e.Text)
 		}
@@ -84,10 +88,10 @@ func (j Job) installUnits(ctx context.Context, m manager, old *Entry) (where str
 		return "", errors.New("schedule: no folder for this user's units (HOME is not set); use --system")
 	}
 	if _, err := exec.LookPath("systemctl"); err != nil {
-		return "", errors.New("schedule: there is no systemctl command here; use --cron")
+		return "", errors.New("schedule: there is no systemctl command here; use --cron, or print the units: autoscale schedule print")
 	}
 	if _, err := m.systemctl(ctx, "show-environment"); err != nil {
-		return "", fmt.Errorf("schedule: systemd does not answer: %w; use --cron", err)
+		return "", fmt.Errorf("schedule: systemd does not answer: %w; use --cron, or print the units: autoscale schedule print", err)
 	}
 	if err := verify(ctx, m, map[string]string{j.Unit + ".service": service, j.Unit + ".timer": timer}); err != nil {
 		return "", err

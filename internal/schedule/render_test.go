@@ -199,6 +199,24 @@ func FuzzUnitWords(f *testing.F) {
 	})
 }
 
+// TestRemedies: what is printed to undo a schedule names just that one; and what
+// cron cannot do is said as it is.
+func TestRemedies(t *testing.T) {
+	for want, w := range map[string]Workload{
+		"autoscale schedule remove -- --project-dir=/srv/bot":                    {"app", "/srv/bot"},
+		"autoscale schedule remove -- --service=web '--project-dir=/srv/my bot'": {"web", "/srv/my bot"},
+	} {
+		if got := w.Show("remove"); got != strings.ReplaceAll(want, "'--project-dir=/srv/my bot'", "--project-dir='/srv/my bot'") || !strings.HasSuffix(w.mark("x"), "taken away by: "+got) {
+			t.Errorf("%q, and %q", got, w.mark("x"))
+		}
+	}
+	for every, want := range map[time.Duration]string{15 * time.Second: "whole minutes, such as 1m", 90 * time.Second: "whole minutes", 2 * time.Second: "--every=2m?", 7 * time.Minute: "equal parts"} {
+		if _, err := cronFields(every); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", every, err, want)
+		}
+	}
+}
+
 func TestShown(t *testing.T) {
 	for line, want := range map[string]string{
 		`* * * * * cd /x && autoscale '--metrics-header=A: b c' --min=1`:              `* * * * * cd /x && autoscale --metrics-header=*** --min=1`,

@@ -90,8 +90,24 @@ var marker = regexp.MustCompile(`^# autoscale schedule: service ("(?:[^"\\]|\\.)
 
 // mark is the marker line for text, without a line feed.
 func (w Workload) mark(text string) string {
-	return fmt.Sprintf("# autoscale schedule: service %q in %q (%s); taken away by: autoscale schedule remove", w.Service, w.Dir, checksum(text))
+	return fmt.Sprintf("# autoscale schedule: service %q in %q (%s); taken away by: autoscale schedule remove -- %s", w.Service, w.Dir, checksum(text), w.flags())
 }
+
+// flags are those that name the workload, for a shell.
+func (w Workload) flags() string {
+	flags := "--project-dir=" + quote(w.Dir)
+	if w.Service != "app" {
+		flags = "--service=" + quote(w.Service) + " " + flags
+	}
+	if strings.ContainsFunc(flags, unicode.IsControl) {
+		return "…" // not to be typed
+	}
+	return flags
+}
+
+// Show is the command that does something ("status", "remove") about the workload's
+// schedule, for a shell.
+func (w Workload) Show(verb string) string { return "autoscale schedule " + verb + " -- " + w.flags() }
 
 func checksum(text string) string {
 	sum := sha256.Sum256([]byte(text))

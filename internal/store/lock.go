@@ -45,7 +45,7 @@ func (l *Lock) File() *os.File { return l.file }
 func LockWorkload(ctx context.Context, k Key, wait time.Duration) (*Lock, error) {
 	held, err := take(ctx, lockDir(), "workload "+k.String(), wait)
 	if err != nil {
-		return nil, fmt.Errorf("store: service %s: %w", k, err)
+		return nil, fmt.Errorf("store: service %q of %s: %w", k.Service, k.Project, err)
 	}
 	return held, nil
 }
@@ -55,7 +55,7 @@ func LockWorkload(ctx context.Context, k Key, wait time.Duration) (*Lock, error)
 func LockProject(ctx context.Context, k Key, wait time.Duration) (*Lock, error) {
 	held, err := take(ctx, lockDir(), "project "+k.scope(), wait)
 	if err != nil {
-		return nil, fmt.Errorf("store: project %s: %w", k.scope(), err)
+		return nil, fmt.Errorf("store: project %s: %w", k.Project, err)
 	}
 	return held, nil
 }

@@ -81,9 +81,9 @@ func TestLockWorkloadAndProject(t *testing.T) {
 		}
 	})
 	_, err := LockWorkload(t.Context(), k, 0)
-	wantError(t, err, k.String(), fmt.Sprintf("process %d", os.Getpid()))
+	wantError(t, err, `service "app" of shop`, fmt.Sprintf("process %d", os.Getpid()))
 	_, err = LockProject(t.Context(), web, 0)
-	wantError(t, err, k.scope(), fmt.Sprintf("process %d", os.Getpid()))
+	wantError(t, err, "project shop", fmt.Sprintf("process %d", os.Getpid()))
 	for _, unlock := range unlocks {
 		unlock()
 	}
