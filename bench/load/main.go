@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -54,7 +55,7 @@ func main() {
 }
 
 func run() error {
-	for _, measure := range []func() error{cheap, fast, prompt, lean, truth} {
+	for _, measure := range []func() error{cheap, fast, prompt, curves, lean, truth} {
 		if err := measure(); err != nil {
 			return err
 		}
@@ -195,6 +196,66 @@ func prompt() error {
 	}
 	fmt.Printf("\n1,000 requests/s: %.1f/s sent, latency p50 %.3g ms\n", r.RateSent, r.Latency.P50)
 	tell("the generator's own lateness, median", r.Late.P50, 0.1, "ms")
+	return nil
+}
+
+// curves compares what the server saw in each second with what was asked.
+func curves() error {
+	var mu sync.Mutex
+	var times []time.Time
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		times = append(times, time.Now())
+		mu.Unlock()
+		_, _ = io.WriteString(w, "hello, world\n")
+	})}
+	go func() { _ = server.Serve(l) }()
+	defer server.Close()
+	recording, err := os.CreateTemp("", "load-*.csv")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(recording.Name())
+	recorded := func(second int) float64 { return 100 + 80*math.Sin(float64(second)) }
+	fmt.Fprintln(recording, "seconds_since_start,rps")
+	for second := range 20 {
+		fmt.Fprintf(recording, "%d,%g\n", second, recorded(second))
+	}
+	if err := recording.Close(); err != nil {
+		return err
+	}
+	fmt.Println("\nWhat the server saw in each of 20 seconds, against what was asked (to 1 %, or 3 requests)")
+	for _, c := range []struct {
+		name string
+		args []string
+		want func(second int) float64
+	}{
+		{"a ramp from 10 to 500", []string{"--profile", "ramp:10..500/20s"}, func(s int) float64 { return 10 + 490*(float64(s)+0.5)/20 }},
+		{"a sine around 200", []string{"--profile", "sine:mean=200,amplitude=150,period=20/20s"}, func(s int) float64 {
+			w := 2 * math.Pi / 20
+			return 200 + 150/w*(math.Cos(w*float64(s))-math.Cos(w*float64(s+1)))
+		}},
+		{"a replay", []string{"--replay", recording.Name()}, recorded},
+	} {
+		times = nil
+		if _, _, err := autoscale(append([]string{"--url", "http://" + l.Addr().String() + "/"}, c.args...)...); err != nil {
+			return err
+		}
+		worst := 0.0
+		counts := make([]float64, 20)
+		for _, at := range times {
+			counts[min(19, int(at.Sub(times[0])/time.Second))]++
+		}
+		for second, n := range counts {
+			want := c.want(second)
+			worst = max(worst, math.Abs(n-want)/max(3, want/100))
+		}
+		tell(c.name+": worst second, in parts of what is allowed", worst, 1, "")
+	}
 	return nil
 }
 

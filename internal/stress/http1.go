@@ -54,7 +54,7 @@ func (c *http1) ask(ctx context.Context, a trace.Arrival, sending func()) (got r
 	deadline := sent.Add(c.target.Timeout)
 	if a.Path != "" || a.Method != "" || a.Body != "" {
 		if p, err = c.target.prepare(a); err != nil {
-			return got, sent, err
+			return got, sent, unaskable{err}
 		}
 	}
 	if c.open && c.generation != c.addresses.generation.Load() {
@@ -190,6 +190,11 @@ type connecting struct{ error }
 
 func (e connecting) Error() string { return fmt.Sprintf("connecting: %v", e.error) }
 func (e connecting) Unwrap() error { return e.error }
+
+// unaskable is the error of a recorded request that cannot be sent.
+type unaskable struct{ error }
+
+func (e unaskable) Unwrap() error { return e.error }
 
 // handshake is the error of a TLS handshake.
 type handshake struct{ error }

@@ -2,6 +2,7 @@ package stress
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -32,6 +33,8 @@ func kindOf(err error) string {
 	var bad malformed
 	var secure handshake
 	var connect connecting
+	var cannot unaskable
+	var certificate *tls.CertificateVerificationError
 	timeout := errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 	if n := net.Error(nil); !timeout && errors.As(err, &n) {
 		timeout = n.Timeout()
@@ -39,6 +42,8 @@ func kindOf(err error) string {
 	switch {
 	case err == nil:
 		return ""
+	case errors.As(err, &cannot):
+		return kindRequest
 	case errors.As(err, &dns):
 		return kindDNS
 	case errors.As(err, &connect) && timeout, errors.As(err, &secure) && timeout:
@@ -47,7 +52,7 @@ func kindOf(err error) string {
 		return kindTimeout
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return kindRefused
-	case errors.As(err, &secure):
+	case errors.As(err, &secure), errors.As(err, &certificate):
 		return kindTLS
 	case errors.As(err, &connect):
 		return kindConnect

@@ -61,7 +61,7 @@ func (c *netHTTP) ask(ctx context.Context, a trace.Arrival, sending func()) (got
 	sent = time.Now()
 	request, err := c.target.request(a)
 	if err != nil {
-		return got, sent, err
+		return got, sent, unaskable{err}
 	}
 	if c.generation.Load() != c.addresses.generation.Load() {
 		c.transport.CloseIdleConnections() // the name stands for others now
