@@ -15,10 +15,11 @@ import (
 
 // Carry is the line that makes a plain "docker compose up" read the override
 // file too, and the .env that it belongs at the end of. It is not ok where
-// something else says already which files are read.
+// something else says already which files are read, and where there is no Compose
+// file to be read beside it.
 func (w *Workload) Carry() (path, line string, ok bool) {
 	path = filepath.Join(w.project.dir, ".env")
-	if w.project.carried || len(w.project.envFiles) > 1 || len(w.project.envFiles) == 1 && !samePath(w.project.envFiles[0], path) {
+	if w.project.carried || !w.based() || len(w.project.envFiles) > 1 || len(w.project.envFiles) == 1 && !samePath(w.project.envFiles[0], path) {
 		return path, "", false
 	}
 	if files, err := composeFile(w.project.dir, w.project.envFiles); err != nil || files != nil {

@@ -83,6 +83,13 @@ func (w *Workload) existing(p project) project {
 	return p
 }
 
+// based reports whether there is a Compose file besides the override, which alone
+// makes no project.
+func (w *Workload) based() bool {
+	override := resolve(w.project.dir, w.cfg.OverrideFile)
+	return slices.ContainsFunc(w.existing(w.project).files, func(f string) bool { return !samePath(f, override) })
+}
+
 // unsetVariable is what Compose says of a variable that the project's files use
 // and nothing sets.
 var unsetVariable = regexp.MustCompile(`The \\?"(\w+)\\?" variable is not set`)
@@ -104,7 +111,21 @@ func (w *Workload) resolve(ctx context.Context, count int) (m model, err error) 
 		return m, err
 	}
 	// Through its standard input: a full disk must not stop a raise.
-	args := slices.Concat(w.compose.words, w.projectArgs(), []string{"-f", "-", "config", "--format", "json"})
+	return w.config(ctx, append(w.projectArgs(), "-f", "-"), text, count)
+}
+
+// uncounted asks Compose what it makes of the project without any count of ours,
+// neither the override file's nor another one.
+func (w *Workload) uncounted(ctx context.Context) (model, error) {
+	p, override := w.project, resolve(w.project.dir, w.cfg.OverrideFile)
+	p.files = slices.DeleteFunc(slices.Clone(p.files), func(f string) bool { return samePath(f, override) })
+	return w.config(ctx, w.existing(p).args(), "", 1)
+}
+
+// config has Compose resolve the project by these arguments and that input, which
+// brings it to count replicas.
+func (w *Workload) config(ctx context.Context, project []string, text string, count int) (m model, err error) {
+	args := slices.Concat(w.compose.words, project, []string{"config", "--format", "json"})
 	out, said, err := runTold(ctx, w.project.dir, text, args)
 	switch {
 	case ctx.Err() != nil:

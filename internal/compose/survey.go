@@ -48,9 +48,7 @@ func (w *Workload) Survey(ctx context.Context) (Survey, error) {
 	if _, _, err := w.edited(1); err != nil {
 		s.add(&Problem{CodeOverride, trimmed(err), "a count must be able to stand there as a plain number: mend the file, or name another one with --compose-file"})
 	}
-	if !w.project.carried {
-		s.add(w.notCarried())
-	}
+	s.add(w.uncarried())
 	compose, err := findCompose(ctx, w.engine.docker)
 	if problem, ok := errors.AsType[*Problem](err); ok {
 		s.add(problem)
@@ -118,25 +116,64 @@ func (w *Workload) surveyEngine(ctx context.Context, s *Survey) error {
 	return nil
 }
 
-// surveyProject looks at what Compose makes of the project.
-func (w *Workload) surveyProject(ctx context.Context, s *Survey) error {
-	if problem, ok := errors.AsType[*Problem](w.unknownService(ctx)); ok {
-		s.add(problem)
+// uncarried is notCarried where there is a project that could be started without
+// the override.
+func (w *Workload) uncarried() *Problem {
+	if w.project.carried || !w.based() {
 		return nil
 	}
+	return w.notCarried()
+}
+
+// modelled is what Compose makes of the project, or nil, and the problem for which
+// it rejects a count of ours. Where nothing but that count is in the way, the model
+// is the project's without one, so that all else can be found in the same run.
+func (w *Workload) modelled(ctx context.Context) (*model, *Problem, error) {
 	count := 1
 	if w.cfg.Max > 1 { // not one that may stand there: two that differ are what is looked for
 		count = 1<<20 + 7
 	}
-	m, err := w.resolve(ctx, count)
-	if problem, ok := errors.AsType[*Problem](err); ok {
-		s.add(problem)
-		return nil
+	var m model
+	err := w.unknownService(ctx)
+	if err == nil {
+		m, err = w.resolve(ctx, count)
 	}
+	rejected, ok := errors.AsType[*Problem](err)
+	switch {
+	case !ok:
+		return &m, nil, err
+	case rejected.Code != CodeScale && rejected.Code != CodeContainerName:
+		return nil, rejected, nil
+	}
+	m, err = w.uncounted(ctx)
+	if _, ok := errors.AsType[*Problem](err); ok {
+		rejected.Remedy += "; then run this again: what else there is could not be looked at before"
+		return nil, rejected, nil
+	}
+	return &m, rejected, err
+}
+
+// against is what keeps the service from --max replicas: the obstacles, and what
+// Compose rejects a count for where that is not among them.
+func (w *Workload) against(m model, rejected *Problem) []*Problem {
+	problems := w.obstacles(m, w.cfg.Max)
+	if rejected == nil || slices.ContainsFunc(problems, func(p *Problem) bool { return p.Code == rejected.Code }) {
+		return problems
+	}
+	return append([]*Problem{rejected}, problems...)
+}
+
+// surveyProject looks at what Compose makes of the project.
+func (w *Workload) surveyProject(ctx context.Context, s *Survey) error {
+	m, rejected, err := w.modelled(ctx)
 	if err != nil {
 		return err
 	}
-	s.add(w.obstacles(m, w.cfg.Max)...)
+	if m == nil {
+		s.add(rejected)
+		return nil
+	}
+	s.add(w.against(*m, rejected)...)
 	service, ok := m.Services[w.cfg.Service]
 	if !ok {
 		return nil

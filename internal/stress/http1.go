@@ -78,6 +78,10 @@ func (c *http1) ask(ctx context.Context, a trace.Arrival, sending func()) (got r
 		if err != nil || got.close {
 			c.close()
 		}
+		if err == nil {
+			c.used = c.open
+			return got, sent, nil
+		}
 		if n := (nothing{}); errors.As(err, &n) {
 			if c.used && ctx.Err() == nil {
 				// The server had closed it while nobody used it. It is no new
@@ -112,7 +116,10 @@ func (c *http1) exchange(p prepared, deadline time.Time) (response, error) {
 	// that finds nothing costs two system calls.
 	runtime.Gosched()
 	got, err := readResponse(&c.wire, c.in, p.request)
-	if err != nil && got.status == 0 && c.in.Buffered() == 0 {
+	if err == nil {
+		return got, nil
+	}
+	if got.status == 0 && c.in.Buffered() == 0 {
 		if m := (malformed{}); !errors.As(err, &m) {
 			return got, c.silent(err)
 		}

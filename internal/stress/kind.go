@@ -29,6 +29,9 @@ const (
 
 // kindOf is what kind of error err is; empty for none.
 func kindOf(err error) string {
+	if err == nil { // before anything is allocated: nearly always
+		return ""
+	}
 	var dns *net.DNSError
 	var bad malformed
 	var secure handshake
@@ -40,8 +43,6 @@ func kindOf(err error) string {
 		timeout = n.Timeout()
 	}
 	switch {
-	case err == nil:
-		return ""
 	case errors.As(err, &cannot):
 		return kindRequest
 	case errors.As(err, &dns):

@@ -127,6 +127,14 @@ func parseHeader(head []byte) (h header, ok bool) {
 	return h, true
 }
 
+// plainName has the characters of headers' names as they are in use.
+var plainName = func() (plain [256]bool) {
+	for _, c := range []byte("-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		plain[c] = true
+	}
+	return plain
+}()
+
 // field takes one line of the header; false where it is not of the common form.
 func (h *header) field(line []byte) bool {
 	colon := bytes.IndexByte(line, ':')
@@ -135,7 +143,7 @@ func (h *header) field(line []byte) bool {
 	}
 	name, value := line[:colon], bytes.Trim(line[colon+1:], " \t")
 	for _, c := range name {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
+		if !plainName[c] {
 			return false
 		}
 	}
