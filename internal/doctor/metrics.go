@@ -91,6 +91,10 @@ func (r *Report) ill(reading autoscale.Reading, sample autoscale.Sample) {
 	if sample.Verdict == autoscale.Malformed && reading.Kind == "" && reading.Metric != "" && strings.Contains(sample.Detail, "--rps-metric-type") {
 		a = ailment{CodeKindUnknown, "say which with --rps-metric-type=gauge or --rps-metric-type=counter"}
 	}
+	if sample.Verdict == autoscale.Unreachable && strings.Contains(sample.Name, "{replica}") {
+		// A replica that is there is called by its name.
+		a.remedy = "this follows from the finding before it: once that is mended, run doctor again"
+	}
 	text, remedy := sample.Detail, a.remedy
 	if fact, own, ok := strings.Cut(sample.Detail, "; "); ok {
 		text, remedy = fact, own

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,9 +58,24 @@ func scheduled(r *Report, entries []schedule.Entry, last, now time.Time) {
 	}
 	age := now.Sub(last).Round(time.Second)
 	r.fact("last run: %s ago", age)
-	if every > 0 && age > 3*every {
+	if every > 0 && age > 3*every && now.Sub(newest(entries)) > 3*every {
 		r.add(CodeSilent, fmt.Sprintf("it is to run every %s, and the last run was %s ago", schedule.Spell(every), age), "look at "+strings.Join(logs(entries), " and ")+"; run the line by hand")
 	}
+}
+
+// newest is when the last of the schedules was put in its place: a run before that
+// was not its own. It is zero where that cannot be told, as of a user's crontab,
+// whose file has the time of any of its lines.
+func newest(entries []schedule.Entry) (at time.Time) {
+	for _, e := range entries {
+		if !filepath.IsAbs(e.Where) {
+			continue
+		}
+		if info, err := os.Stat(e.Where); err == nil && info.ModTime().After(at) {
+			at = info.ModTime()
+		}
+	}
+	return at
 }
 
 func rhythm(every time.Duration) string {

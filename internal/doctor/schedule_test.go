@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +48,27 @@ func TestScheduled(t *testing.T) {
 		got := remedies(r)
 		if !strings.HasPrefix(got[CodeInactive], c.inactive) || !strings.HasPrefix(got[CodeSilent], c.logs) {
 			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// TestSilentAfterInstall: a run by hand from before the schedule was installed says
+// nothing of it.
+func TestSilentAfterInstall(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	path := filepath.Join(t.TempDir(), "autoscale.timer")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for age, want := range map[time.Duration]bool{time.Minute: false, 5 * time.Minute: false, 7 * time.Minute: true, 2 * time.Hour: true} {
+		installed := now.Add(-age)
+		if err := os.Chtimes(path, installed, installed); err != nil {
+			t.Fatal(err)
+		}
+		var r Report
+		scheduled(&r, []schedule.Entry{{Kind: schedule.KindSystemd, Where: path, Every: 2 * time.Minute, Active: true}}, now.Add(-time.Hour), now)
+		if _, told := remedies(r)[CodeSilent]; told != want {
+			t.Errorf("installed %s ago: told %v, want %v", age, told, want)
 		}
 	}
 }
