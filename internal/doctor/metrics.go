@@ -55,7 +55,7 @@ func (s Setup) metrics(ctx context.Context, r *Report, source *prometheus.Source
 				r.add(CodeSlow, fmt.Sprintf("the page of %s took %.1f s", sample.Name, took.Seconds()), "make it faster: after 5 s a reading counts as none, and a busy machine is slower still")
 			}
 		default:
-			r.ill(reading, sample)
+			r.ill(reading, sample, ports)
 		}
 	}
 	for _, note := range reading.Notes {
@@ -85,8 +85,8 @@ func measured(reading autoscale.Reading, pages int, sum float64) string {
 }
 
 // ill adds the finding for a page that is not trusted; pages with the same fault
-// are told of once.
-func (r *Report) ill(reading autoscale.Reading, sample autoscale.Sample) {
+// are told of once. ports are those that the replicas' containers expose.
+func (r *Report) ill(reading autoscale.Reading, sample autoscale.Sample, ports []uint16) {
 	a := ailments(sample.Verdict)
 	if sample.Verdict == autoscale.Malformed && reading.Kind == "" && reading.Metric != "" && strings.Contains(sample.Detail, "--rps-metric-type") {
 		a = ailment{CodeKindUnknown, "say which with --rps-metric-type=gauge or --rps-metric-type=counter"}
@@ -98,9 +98,12 @@ func (r *Report) ill(reading autoscale.Reading, sample autoscale.Sample) {
 	text, remedy := sample.Detail, a.remedy
 	if fact, own, ok := strings.Cut(sample.Detail, "; "); ok {
 		text, remedy = fact, own
-		if sample.Verdict == autoscale.Absent { // a guess at the name
+		if sample.Verdict == autoscale.Absent && !strings.HasPrefix(own, a.remedy) { // a guess at the name
 			remedy = a.remedy + ": " + own
 		}
+	}
+	if strings.Contains(sample.Detail, "inside the container: ") && len(ports) > 0 {
+		remedy += " The container exposes " + strings.ReplaceAll(strings.Trim(fmt.Sprint(ports), "[]"), " ", ", ")
 	}
 	for i := range r.Findings {
 		if f := &r.Findings[i]; f.Code == a.code && strings.HasSuffix(f.Text, text) {

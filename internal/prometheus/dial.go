@@ -86,7 +86,7 @@ func joined(errs []error) error {
 	var text strings.Builder
 	for i, err := range errs {
 		if i > 0 {
-			text.WriteString("; ")
+			text.WriteString(", ") // a semicolon comes before what is to be done
 		}
 		text.WriteString(err.Error())
 	}

@@ -67,7 +67,7 @@ func TestConnectNowhere(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		d := &dialer{hosts: hostPorts("10.0.0.1", "10.0.0.2"), open: silent}
-		if _, err := d.connect(ctx); err == nil || strings.Count(err.Error(), ";") != 1 || d.connected.Load() {
+		if _, err := d.connect(ctx); err == nil || strings.Count(err.Error(), ", ") != 1 || d.connected.Load() {
 			t.Errorf("error %v", err)
 		}
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {

@@ -125,7 +125,7 @@ func (s *Source) exchange(ctx context.Context, t target) page {
 	case ctx.Err() != nil:
 		p.verdict, p.detail = autoscale.Unreachable, fmt.Sprintf("no connection within %v", s.config.Timeout)
 	default:
-		p.verdict, p.detail = autoscale.Unreachable, err.Error()+t.hint
+		p.verdict, p.detail = autoscale.Unreachable, err.Error()+orElse(t.hint, unknownHost(t.address, err))
 	}
 	p.detail = s.hide(p.detail)
 	return p

@@ -164,6 +164,8 @@ func (s *Source) absence(index int, f Found, media string) string {
 		text += fmt.Sprintf("; is it %s_total?", name)
 	case f.Base == "counter" && f.Named == 0:
 		text += fmt.Sprintf("; is it %s?", strings.TrimSuffix(name, "_total"))
+	case f.Named == 0:
+		text += "; name one that is there with --rps-metric"
 	}
 	if media != "" && media != "text/plain" && media != "application/openmetrics-text" {
 		text += "; the answer calls itself " + media

@@ -40,7 +40,7 @@ func TestFallbackNames(t *testing.T) {
 	a, b := serve(t, answer("rps 1\n")), serve(t, answer("requests_per_second 2\n"))
 	r := source(t, Config{URLs: []string{a, b}}).Read(t.Context(), nil)
 	for _, s := range r.Samples {
-		if s.Name == a && (s.Verdict != autoscale.Absent || s.Detail != "the page has no requests_per_second") || s.Name == b && s.Value != 2 {
+		if s.Name == a && (s.Verdict != autoscale.Absent || s.Detail != "the page has no requests_per_second; name one that is there with --rps-metric") || s.Name == b && s.Value != 2 {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -105,7 +105,7 @@ func TestKindsDiffer(t *testing.T) {
 
 func TestAbsent(t *testing.T) {
 	for _, test := range []struct{ metric, page, want string }{
-		{"m", "x 1\n", "the page has no m"},
+		{"m", "x 1\n", "the page has no m; name one that is there with --rps-metric"},
 		{"m", "# TYPE m counter\nm_total 1\n", "the page has no m; is it m_total?"},
 		{"m_total", "# TYPE m counter\nm 1\n", "the page has no m_total; is it m?"},
 		{"m", "# TYPE m summary\nm_count 1\n", "the page has no m; it has m_count"},

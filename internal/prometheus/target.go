@@ -2,10 +2,12 @@ package prometheus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/five-keys/autoscale"
@@ -102,6 +104,33 @@ func hint(a address, replicas []autoscale.Replica) string {
 		replicas[0].Name, p.Container, p.Host, a.url.Scheme, p.Container, a.url.EscapedPath())
 }
 
+// unknownHost helps where the host is a bare name that nobody knows: mostly that
+// of a service, which is a name in its own network only.
+func unknownHost(a address, err error) string {
+	if _, ok := errors.AsType[*net.DNSError](err); !ok || strings.ContainsAny(a.url.Hostname(), ".:") {
+		return ""
+	}
+	port := a.url.Port()
+	if port != "" {
+		port = ":" + port
+	}
+	return fmt.Sprintf("; the name of a service is known in its own network only: --metrics-url=%s://{replica}%s%s reads every replica", a.url.Scheme, port, a.url.EscapedPath())
+}
+
+// inside helps where no replica accepts a connection: it is told of the first one
+// alone, as it is the same for all.
+func inside(port uint16, r autoscale.Replica) string {
+	text := fmt.Sprintf("; the port in the URL is the one inside the container: does the service listen on %d there, and not on 127.0.0.1 alone?", port)
+	var published []string
+	for _, p := range r.Ports {
+		published = append(published, strconv.Itoa(int(p.Container)))
+	}
+	if len(published) > 0 {
+		text += fmt.Sprintf(" (it publishes %s)", strings.Join(slices.Compact(published), ", "))
+	}
+	return text
+}
+
 // perReplica gives the page of each replica.
 func perReplica(a address, port uint16, replicas []autoscale.Replica) []target {
 	if len(replicas) == 0 {
@@ -125,6 +154,9 @@ func perReplica(a address, port uint16, replicas []autoscale.Replica) []target {
 		if len(t.hosts) == 0 {
 			t.verdict = autoscale.Unreachable
 			t.detail = fmt.Sprintf("the replica has no address of its own and does not publish its port %d", port)
+		}
+		if i == 0 {
+			t.hint = inside(port, r)
 		}
 		targets[i] = t
 	}

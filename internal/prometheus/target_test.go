@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -159,12 +160,18 @@ func TestReplicaAddresses(t *testing.T) {
 		t.Errorf("%s, scope %s", got, r.Scope)
 	}
 	for _, s := range r.Samples {
-		if s.Process == "id4" && !strings.Contains(s.Detail, "connection refused") {
-			t.Errorf("app-4: %s", s.Detail)
+		if s.Process == "id4" && (!strings.Contains(s.Detail, "connection refused") || strings.Contains(s.Detail, "inside the container")) {
+			t.Errorf("app-4: %s", s.Detail) // the port is right, since others answer on it
 		}
 		if s.Name != strings.Replace(s.Process, "id", "app-", 1) {
 			t.Errorf("%s is called %s", s.Process, s.Name)
 		}
+	}
+
+	published.Addrs, published.Ports[0].Host = []netip.Addr{closed}, netip.AddrPortFrom(closed, 1)
+	r = source(t, c).Read(t.Context(), []autoscale.Replica{published})
+	if says := fmt.Sprintf("connection refused; the port in the URL is the one inside the container: does the service listen on %d there, and not on 127.0.0.1 alone? (it publishes %d)", port, port); len(r.Samples) != 1 || !strings.HasSuffix(r.Samples[0].Detail, says) {
+		t.Errorf("nothing listens: %+v, want %q", r.Samples, says)
 	}
 
 	r = source(t, c).Read(t.Context(), nil)
@@ -392,5 +399,27 @@ func TestLocal(t *testing.T) {
 	}
 	if local(netip.MustParseAddr("192.0.2.1")) {
 		t.Error("192.0.2.1 is nobody's address")
+	}
+}
+
+// TestUnknownHost: the name of a service is one in its own network only.
+func TestUnknownHost(t *testing.T) {
+	unknown := fmt.Errorf("dial tcp: %w", &net.DNSError{Err: "no such host", IsNotFound: true})
+	for raw, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"http://app:8000/metrics":             {unknown, "--metrics-url=http://{replica}:8000/metrics reads every replica"},
+		"https://app/m":                       {unknown, "--metrics-url=https://{replica}/m reads"},
+		"http://app.example.org:8000/metrics": {unknown, ""},
+		"http://app:8001/metrics":             {errors.New("connection refused"), ""},
+	} {
+		a, err := parseAddress(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := unknownHost(a, c.err); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", raw, got, c.want)
+		}
 	}
 }

@@ -2,8 +2,10 @@ package prometheus
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -27,6 +29,9 @@ func parseAddress(raw string) (address, error) {
 	if !strings.Contains(raw, "://") {
 		return address{}, fmt.Errorf("--metrics-url: it has to begin with http:// or https://, such as http://localhost:8000/metrics%s", hideText(raw))
 	}
+	if err := unknownPlaceholder(raw); err != nil {
+		return address{}, err
+	}
 	replicas := strings.Count(raw, placeholder)
 	u, err := url.Parse(strings.Replace(raw, placeholder, standIn, 1))
 	if err != nil {
@@ -47,6 +52,29 @@ func parseAddress(raw string) (address, error) {
 		return address{}, fmt.Errorf("--metrics-url=%s: the port has to be between 1 and 65535", a)
 	}
 	return a, nil
+}
+
+// word is what looks like a placeholder.
+var word = regexp.MustCompile(`\{\w*\}`)
+
+// unknownPlaceholder is the error of a URL whose host has another {word} than
+// {replica}. It shows no word of a URL that may hold a password.
+func unknownPlaceholder(raw string) error {
+	_, host, _ := strings.Cut(raw, "://")
+	if end := strings.IndexAny(host, "/?#"); end >= 0 {
+		host = host[:end]
+	}
+	host = host[strings.LastIndex(host, "@")+1:]
+	for _, found := range word.FindAllString(host, -1) {
+		switch {
+		case found == placeholder:
+		case strings.Contains(raw, "@"):
+			return errors.New("--metrics-url: unknown {…} for the host; did you mean {replica}?")
+		default:
+			return fmt.Errorf("--metrics-url: unknown %s; did you mean {replica}?%s", found, hideText(raw))
+		}
+	}
+	return nil
 }
 
 // hideText gives " (got …)" for a text that cannot hold a password.

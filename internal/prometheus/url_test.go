@@ -30,6 +30,25 @@ func TestAddressString(t *testing.T) {
 	}
 }
 
+// TestUnknownPlaceholder: a mistyped {replica} is told as such.
+func TestUnknownPlaceholder(t *testing.T) {
+	for raw, want := range map[string]string{
+		"http://{replicas}:8000/metrics":      `--metrics-url: unknown {replicas}; did you mean {replica}? (got "http://{replicas}:8000/metrics")`,
+		"http://{Replica}/metrics":            "unknown {Replica}; did you mean {replica}?",
+		"http://app-{index}:8000/metrics":     "unknown {index}; did you mean {replica}?",
+		"http://{}:8000/metrics":              "unknown {}; did you mean {replica}?",
+		"http://me:s3cret@{host}:8000/":       "unknown {…} for the host; did you mean {replica}?",
+		"http://host/{replica}":               "{replica} stands for the host",
+		"http://host/m?q={job}":               "",
+		"http://me:{s3cret}@{replica}:8000/m": "not a URL",
+	} {
+		_, err := parseAddress(raw)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) || strings.Contains(fmt.Sprint(err), "s3cret") {
+			t.Errorf("%s: %v, want %q", raw, err, want)
+		}
+	}
+}
+
 func TestAddressPort(t *testing.T) {
 	for raw, want := range map[string]uint16{"http://a": 80, "https://a": 443, "http://[::1]:8000": 8000, "http://{replica}": 80} {
 		a, err := parseAddress(raw)
