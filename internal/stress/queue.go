@@ -100,16 +100,17 @@ func (q *queue) take(ctx context.Context, free time.Time, lonely func()) (job, b
 const (
 	// dense is the time between arrivals below which several are sent together.
 	dense = 100 * time.Microsecond
-	// together is how long is waited for them: setting a timer, and waking for it,
-	// costs more than a request.
-	together = 250 * time.Microsecond
+	// together is for how many of them is waited, and longest for how long: setting
+	// a timer, and waking for it and waking the server, costs more than a request.
+	together = 20
+	longest  = time.Millisecond
 )
 
 // rest is how long to wait for what comes next.
 func (q *queue) rest(now time.Duration) time.Duration {
 	wait := q.coming.At - now
 	if q.gap < dense && q.gap > 0 {
-		return max(wait, together)
+		return max(wait, min(together*q.gap, longest))
 	}
 	return wait
 }
