@@ -85,7 +85,7 @@ func (c *stressCommand) advise(s streams, all []*stress.Capacity, url string, be
 // eachCount brings the service of --scale-with to 1, 2 and --max replicas, and
 // back to what it was.
 func (c *stressCommand) eachCount(ctx context.Context, s streams, look func(replicas int) error) (err error) {
-	words, err := shell.Fields(c.ScaleWith, os.Getenv)
+	words, err := shell.Fields(string(c.ScaleWith), os.Getenv)
 	if err != nil {
 		return usage(fmt.Errorf("--scale-with: %w", err))
 	}

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/stress"
@@ -58,7 +60,7 @@ type stressCommand struct {
 	Step         seconds `group:"capacity" default:"5" placeholder:"5" help:"For how long each rate is held."`
 	P99          seconds `group:"capacity" name:"p99" placeholder:"SECONDS" help:"The latency that a rate may not exceed (p99); default: five times the unloaded one, at least 10 ms."`
 	Errors       float64 `group:"capacity" name:"max-errors" default:"0.01" placeholder:"0.01" help:"The share of failed requests that it may not exceed."`
-	ScaleWith    string  `group:"capacity" sep:"none" placeholder:"FLAGS" help:"The flags of a decision, in quotes: measure with 1, 2 and --max replicas of that service, and bring it back."`
+	ScaleWith    quoted  `group:"capacity" sep:"none" placeholder:"FLAGS" help:"The flags of a decision, in quotes: measure with 1, 2 and --max replicas of that service, and bring it back."`
 	Yes          bool    `group:"capacity" short:"y" help:"Do not ask before that."`
 
 	JSON   bool   `group:"report" name:"json" help:"Print one JSON object to the standard output."`
@@ -67,6 +69,15 @@ type stressCommand struct {
 	Fail   string `group:"report" sep:"none" placeholder:"LIMITS" help:"Exit with 1 where one is broken: p99<300ms,errors<1%,rate>=0.99 (also p50, p90, p999, max, mean, dropped, rps)."`
 	Watch  string `group:"report" placeholder:"URL" help:"A page of metrics that tells the number of replicas, shown beside the load."`
 	Metric string `group:"report" name:"watch-metric" default:"autoscale_replicas" placeholder:"autoscale_replicas" help:"The gauge in it; all its series are summed."`
+}
+
+// quoted is a value that may begin with dashes, as flags in quotes do.
+type quoted string
+
+// Decode takes the next argument, whatever it looks like.
+func (q *quoted) Decode(ctx *kong.DecodeContext) error {
+	*q = quoted(ctx.Scan.Pop().String())
+	return nil
 }
 
 // Help is what stands below the flags' summary.

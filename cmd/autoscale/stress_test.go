@@ -108,7 +108,7 @@ func TestStressFails(t *testing.T) {
 		{[]string{"--url=" + s.URL, "--duration=0"}, 2, "never end"},
 		{[]string{"--url=" + s.URL, "--workers=-1"}, 2, "--workers=-1"},
 		{[]string{"--url=" + s.URL, "--find-capacity", "--step=0"}, 2, "--step"},
-		{[]string{"--url=" + s.URL, "--find-capacity", "--scale-with=--provider=compose --min=1 --max=3 --rps-target=1 --project-dir=" + t.TempDir()}, 2, "nobody is at a terminal"},
+		{[]string{"--url=" + s.URL, "--find-capacity", "--scale-with", "--provider=compose --min=1 --max=3 --rps-target=1 --project-dir=" + t.TempDir()}, 2, "nobody is at a terminal"},
 		{[]string{"--url=" + s.URL, "--find-capacity", "--scale-with=--provider=compose"}, 2, "--scale-with"},
 	} {
 		status, out, errs := stressed(t, c.args...)

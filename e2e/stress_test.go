@@ -1,0 +1,105 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// balancer leads each request to the next of the service's running replicas.
+type balancer struct {
+	*httptest.Server
+	p    *project
+	mu   sync.Mutex
+	all  []*httputil.ReverseProxy
+	next atomic.Int64
+}
+
+func newBalancer(p *project) *balancer {
+	b := &balancer{p: p}
+	b.look()
+	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.mu.Lock()
+		all := b.all
+		b.mu.Unlock()
+		all[b.next.Add(1)%int64(len(all))].ServeHTTP(w, r)
+	}))
+	p.t.Cleanup(b.Close)
+	return b
+}
+
+// look finds the replicas there are now.
+func (b *balancer) look() {
+	var all []*httputil.ReverseProxy
+	for _, host := range b.p.addresses("app") {
+		if host != "" { // it has just stopped
+			all = append(all, httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host + ":8000"}))
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.all = all
+}
+
+// TestStress: the seed's command on a real service; and what it carries, with one
+// replica and with two, after which everything is as it was.
+func TestStress(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "compose.yaml", strings.Replace(sound, `LEVERS: "1"`, `LEVERS: "1", CAPACITY: "50"`, 1))
+	p.up()
+	b := newBalancer(p)
+	files, before := p.tree(), p.running("app")
+	out := p.call(nil, "stress", "--url", b.URL+"/", "--workers", "8", "--duration", "3").want(0, "requests", "p99.9").out
+	t.Log(out)
+
+	done, watching := make(chan struct{}), sync.WaitGroup{}
+	stop := sync.OnceFunc(func() {
+		close(done)
+		watching.Wait()
+	})
+	defer stop()
+	watching.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(300 * time.Millisecond):
+			}
+			b.look()
+		}
+	})
+	flags := strings.Join(append([]string{"--provider=compose", "--min=1", "--max=2", "--rps-target=40", "--cooldown=0"}, "--metrics-url=http://{replica}:8000/metrics"), " ")
+	p.call(nil, "stress", "--url", b.URL+"/", "--find-capacity", "--scale-with", flags).want(2, "--yes")
+	r := p.call(nil, "stress", "--url", b.URL+"/", "--find-capacity", "--step=1", "--p99=0.5", "--json", "--yes", "--scale-with", flags).want(0)
+	stop()
+	var found struct {
+		Capacities []struct {
+			Replicas int
+			Rate     float64
+		}
+		RPSTarget float64 `json:"rps_target"`
+	}
+	if err := json.Unmarshal([]byte(r.out), &found); err != nil {
+		t.Fatal(err)
+	}
+	if len(found.Capacities) != 2 || found.Capacities[0].Replicas != 1 || found.Capacities[1].Replicas != 2 || found.RPSTarget <= 0 {
+		t.Fatalf("%+v", found)
+	}
+	one, two := found.Capacities[0].Rate, found.Capacities[1].Rate
+	if one <= 0 || two <= one {
+		t.Errorf("one replica of 50/s carried %g/s, two %g/s", one, two)
+	}
+	if now := p.running("app"); now != before {
+		t.Errorf("running %s, before %s", now, before)
+	}
+	p.wantTree(files)
+}
