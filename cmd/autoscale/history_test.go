@@ -77,7 +77,7 @@ func TestStatusTable(t *testing.T) {
 	got := table([]standingOf{standingBy(r.Workload, state, &r, &r)}, noon.Add(10*time.Minute))
 	want := `SERVICE  PROJECT  REPLICAS  LOAD     READING  LAST RUN              NEXT
 app      bot      2         110 rps  partial  12:00:00 (10m0s ago)  4 replicas above 132 rps; 2 at 72 rps or less, held until 12:01:00
-app: the last 3 runs could not trust the reading: bot-app-2 is unreachable: connection refused; nothing goes down meanwhile; autoscale doctor with the same flags looks for the remedy
+app: the last 3 runs could not trust the reading, and nothing goes down meanwhile; autoscale doctor with the same flags looks for the remedy: bot-app-2 is unreachable: connection refused
 app: new replicas did not start (2 times in a row); the next attempt is made after 12:04:00
 app: the last run failed: compose: bot-app-3 exited
 app: last move: 1 -> 2 replicas at 2026-11-24 12:00:00
@@ -95,7 +95,7 @@ func TestNothingRead(t *testing.T) {
 		t.Error(got)
 	}
 	got := table([]standingOf{standingBy(r.Workload, autoscale.State{Doubts: 1}, &r, &r)}, noon)
-	if strings.Contains(got, "0 rps  ") || !strings.Contains(got, "app: the last run could not trust the reading: ") {
+	if strings.Contains(got, "0 rps  ") || !strings.Contains(got, "app: the last run could not trust the reading, and ") {
 		t.Error(got)
 	}
 	r.Decision.Verdict = autoscale.OK

@@ -211,17 +211,19 @@ func doubted(runs int, last *store.Record) string {
 	if runs > 1 {
 		text = fmt.Sprintf("the last %d runs", runs)
 	}
-	text += " could not trust the reading"
-	if last != nil {
-		bad := slices.DeleteFunc(slices.Clone(last.Reading.Samples), func(s autoscale.Sample) bool { return !s.Verdict.Doubtful() })
-		if len(bad) > 0 {
-			text += fmt.Sprintf(": %s is %s", bad[0].Name, strings.TrimSuffix(string(bad[0].Verdict)+": "+bad[0].Detail, ": "))
-		}
-		if len(bad) > 1 {
-			text += fmt.Sprintf(", and %d more", len(bad)-1)
-		}
+	text += " could not trust the reading, and nothing goes down meanwhile; autoscale doctor with the same flags looks for the remedy"
+	if last == nil {
+		return text
 	}
-	return text + "; nothing goes down meanwhile; autoscale doctor with the same flags looks for the remedy"
+	bad := slices.DeleteFunc(slices.Clone(last.Reading.Samples), func(s autoscale.Sample) bool { return !s.Verdict.Doubtful() })
+	if len(bad) == 0 {
+		return text
+	}
+	more := ""
+	if len(bad) > 1 {
+		more = fmt.Sprintf(" (and %d more)", len(bad)-1)
+	}
+	return fmt.Sprintf("%s: %s%s is %s", text, bad[0].Name, more, strings.TrimSuffix(string(bad[0].Verdict)+": "+bad[0].Detail, ": "))
 }
 
 // recordOf is the record of a workload; nil where there is none.
