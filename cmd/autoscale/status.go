@@ -257,7 +257,7 @@ func standingBy(key store.Key, state autoscale.State, last, move *store.Record) 
 		note("new replicas did not start (%d times in a row); the next attempt is made after %s", f.Count, f.Until.Local().Format(time.TimeOnly))
 	}
 	if state.Moving != nil {
-		note("a move to %d replicas was begun and not finished; the next run looks after it", *state.Moving)
+		note("a move to %s was begun and not finished; the next run looks after it", counted(*state.Moving))
 	}
 	if last != nil && last.Outcome.Error != "" {
 		note("the last run failed: %s", last.Outcome.Error)
