@@ -55,7 +55,7 @@ func (r *Report) times() []float64 {
 
 func (r *Report) rateChart() chart.Chart {
 	c := chart.Chart{
-		Title: "Rate", Hint: "Requests per second: asked for, sent, and those that failed.", XName: "time", X: r.times(), Unit: "requests/s",
+		Title: "Rate", Hint: "Requests per second that were sent, and those that failed.", XName: "time", X: r.times(), Unit: "requests/s",
 		Series: []chart.Series{{Name: "sent", Colour: "load", Fill: true, Values: r.column(func(s Second) float64 { return s.Sent })}},
 	}
 	if r.RateAsked != nil {
