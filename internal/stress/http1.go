@@ -40,6 +40,7 @@ type http1 struct {
 	in         *bufio.Reader
 	open       bool
 	used       bool // a response came over this connection
+	deadline   time.Time
 	generation uint64
 }
 
@@ -102,8 +103,13 @@ type nothing struct{ error }
 
 // exchange sends a request over the open connection and reads the response.
 func (c *http1) exchange(p prepared, deadline time.Time) (response, error) {
-	if err := c.wire.SetDeadline(deadline); err != nil {
-		return response{}, nothing{err}
+	// Setting a deadline costs, so that it is set a little later than it need be,
+	// and then holds for the next requests as well.
+	if c.deadline.Before(deadline) {
+		c.deadline = deadline.Add(c.target.Timeout / 64)
+		if err := c.wire.SetDeadline(c.deadline); err != nil {
+			return response{}, nothing{err}
+		}
 	}
 	if _, err := c.wire.Write(p.text); err != nil {
 		// It may have answered and closed before it had read all.
@@ -171,7 +177,7 @@ func (c *http1) connect(ctx context.Context, deadline time.Time) error {
 	} else {
 		c.in.Reset(&c.wire)
 	}
-	c.open, c.used, c.generation = true, false, generation
+	c.open, c.used, c.generation, c.deadline = true, false, generation, time.Time{}
 	return nil
 }
 

@@ -187,6 +187,7 @@ func (r *run) worker(ctx context.Context, number int, free time.Time) {
 	stop := context.AfterFunc(ctx, c.interrupt)
 	defer stop()
 	expires := r.expiry(number)
+	sending := r.sending // made once
 	for {
 		j, ok := r.job(ctx, free)
 		if !ok {
@@ -197,7 +198,7 @@ func (r *run) worker(ctx context.Context, number int, free time.Time) {
 			expires = j.from.Add(r.Reconnect)
 		}
 		r.tally.inFlight.Add(1)
-		got, sent, err := c.ask(ctx, j.Arrival, r.sending)
+		got, sent, err := c.ask(ctx, j.Arrival, sending)
 		r.tally.inFlight.Add(-1)
 		free = time.Now()
 		if err != nil && ctx.Err() != nil {
