@@ -145,9 +145,14 @@ func (q *queue) pop(free, now time.Time) job {
 	return job{a, now, now.Sub(at)}
 }
 
-// end gives up what is still waiting, which counts as dropped, and stops the
-// load. No client may be at work any more.
-func (q *queue) end() {
-	q.dropped += int64(len(q.due) - q.head)
+// end stops the load. What is still waiting counts as dropped, unless the run was
+// interrupted. No client may be at work any more.
+func (q *queue) end(interrupted bool) {
+	waiting := int64(len(q.due) - q.head)
+	if interrupted {
+		q.taken -= waiting
+	} else {
+		q.dropped += waiting
+	}
 	q.stop()
 }

@@ -74,15 +74,15 @@ type Report struct {
 const reportVersion = 1
 
 // report is the Report of a run that is over.
-func (r *run) report(sentFor time.Duration, line *timeline, began time.Duration) *Report {
+func (r *run) report(sentFor time.Duration, line *timeline, began time.Duration, ended bool) *Report {
 	t := r.tally
 	out := &Report{
 		Version: reportVersion, URL: r.Target.URL.Redacted(), Requests: t.done, Errors: t.kinds, Examples: t.examples, Bytes: t.bytes,
-		Duration: sentFor.Seconds(), Latency: timesOf(t.response), Service: timesOf(t.service), Late: timesOf(t.late),
+		Ended: ended, Duration: sentFor.Seconds(), Latency: timesOf(t.response), Service: timesOf(t.service), Late: timesOf(t.late),
 		CPU: (usage() - began).Seconds(), Seconds: line.points, Spectrum: spectrum(t.response),
 	}
 	if r.queue != nil {
-		r.queue.end()
+		r.queue.end(ended)
 		out.Dropped = r.queue.dropped
 		asked := perSecond(r.queue.taken, sentFor)
 		out.RateAsked = &asked

@@ -138,8 +138,7 @@ func (r *run) run(ctx context.Context) (*Report, error) {
 	<-watched
 	others.Wait()
 	err := errors.Join(r.failed, r.waiter.close())
-	report := r.report(sentFor, line, began)
-	report.Ended = ctx.Err() != nil
+	report := r.report(sentFor, line, began, ctx.Err() != nil)
 	if r.queue != nil {
 		err = errors.Join(err, r.queue.err)
 	}

@@ -77,7 +77,7 @@ func (r *Report) Warnings() (all []string) {
 		all = append(all, fmt.Sprintf("only %.4g%% of the asked rate was sent: every connection was busy; more --workers help where the server can do more", 100*r.Reached()))
 	}
 	if r.Dropped > 0 {
-		all = append(all, fmt.Sprintf("%d requests were due and never sent; the latency of none is in the figures", r.Dropped))
+		all = append(all, fmt.Sprintf("what was due and never sent (%d) has no latency, and is in none of the figures", r.Dropped))
 	}
 	if r.Late.P99 > 10 {
 		all = append(all, fmt.Sprintf("this program itself was late by up to %s (p99): this machine is too busy to send at such a rate", Milliseconds(r.Late.P99)))
