@@ -451,7 +451,9 @@ func TestServers(t *testing.T) {
 			if c.change != nil {
 				c.change(&where)
 			}
-			report, err := Run(t.Context(), Config{Target: where, Workers: 2, Requests: 4})
+			var report *Report
+			var err error
+			ended(t, func() { report, err = Run(t.Context(), Config{Target: where, Workers: 2, Requests: 4}) })
 			if err != nil {
 				t.Fatal(err)
 			}

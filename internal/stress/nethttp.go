@@ -23,7 +23,6 @@ type netHTTP struct {
 	transport  *http.Transport
 	dialled    atomic.Int64
 	generation atomic.Uint64
-	closing    sync.Once
 }
 
 func newNetHTTP(t Target, a *addresses, workers int) *netHTTP {
@@ -86,5 +85,5 @@ func (c *netHTTP) ask(ctx context.Context, a trace.Arrival, sending func()) (got
 }
 
 func (c *netHTTP) stale()     { c.transport.CloseIdleConnections() }
-func (c *netHTTP) interrupt() {} // its requests have the context
-func (c *netHTTP) close()     { c.closing.Do(c.transport.CloseIdleConnections) }
+func (c *netHTTP) interrupt() {}                                     // its requests have the context
+func (c *netHTTP) close()     { c.transport.CloseIdleConnections() } // the last worker's closes all

@@ -90,7 +90,13 @@ func (r *run) watch(ctx context.Context, line *timeline) {
 func (r *run) look(ctx context.Context, last counted) (Second, counted) {
 	s, next := r.tally.look(time.Since(r.begin), last)
 	if r.Due != nil && s.Length > 0 {
-		asked := (r.Due(next.at) - r.Due(last.at)) / s.Length
+		until := func(at time.Duration) float64 {
+			if r.Duration > 0 {
+				at = min(at, r.Duration) // what is sent afterwards was due before
+			}
+			return r.Due(at)
+		}
+		asked := (until(next.at) - until(last.at)) / s.Length
 		s.Asked = &asked
 	}
 	if r.Replicas != nil {
