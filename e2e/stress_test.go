@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,13 +38,20 @@ func newBalancer(p *project) *balancer {
 	return b
 }
 
-// look finds the replicas there are now.
+// look finds the replicas there are now. Where one goes in that moment, the next
+// look tells.
 func (b *balancer) look() {
+	ids, err := exec.Command("docker", "ps", "-q", "--filter", "health=healthy", "--filter", "label=com.docker.compose.project="+b.p.name).Output()
+	if err != nil || len(ids) == 0 {
+		return
+	}
+	hosts, err := exec.Command("docker", append([]string{"inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"}, strings.Fields(string(ids))...)...).Output()
+	if err != nil {
+		return
+	}
 	var all []*httputil.ReverseProxy
-	for _, host := range b.p.addresses("app") {
-		if host != "" { // it has just stopped
-			all = append(all, httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host + ":8000"}))
-		}
+	for _, host := range strings.Fields(string(hosts)) {
+		all = append(all, httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host + ":8000"}))
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -36,15 +36,15 @@ func (c *stressCommand) findCapacity(ctx context.Context, s streams, cfg stress.
 	var all []*stress.Capacity
 	look := func(replicas int) error {
 		one, err := stress.FindCapacity(ctx, search)
-		if err != nil {
+		if one == nil || len(one.Trials) == 0 {
 			return err
 		}
 		one.Replicas = replicas
 		all = append(all, one)
-		if c.JSON {
-			return nil
+		if !c.JSON {
+			err = errors.Join(err, one.WriteText(s.out))
 		}
-		return one.WriteText(s.out)
+		return err
 	}
 	var err error
 	if c.ScaleWith == "" {
@@ -52,10 +52,11 @@ func (c *stressCommand) findCapacity(ctx context.Context, s streams, cfg stress.
 	} else {
 		err = c.eachCount(ctx, s, look)
 	}
-	if err != nil {
+	if len(all) == 0 {
 		return err
 	}
-	return c.advise(s, all, cfg.Target.URL.Redacted(), began)
+	// What was found until an error or Ctrl-C is worth as much.
+	return errors.Join(err, c.advise(s, all, cfg.Target.URL.Redacted(), began))
 }
 
 // advise prints what follows from all.
@@ -108,6 +109,9 @@ func (c *stressCommand) eachCount(ctx context.Context, s streams, look func(repl
 		return err
 	}
 	defer w.Close()
+	if !w.Moves() {
+		return usage(errors.New("--scale-with: without docker nothing can be brought to another count; leave --apply=never away, or name the binary with --docker"))
+	}
 	key.Engine, key.Project, key.Dir = w.Engine(), w.Project(), w.Dir()
 	lock, err := store.LockWorkload(ctx, key, lockWait) // no other run moves it meanwhile
 	if err != nil {
@@ -128,11 +132,8 @@ func (c *stressCommand) eachCount(ctx context.Context, s streams, look func(repl
 	}
 	defer func() { err = errors.Join(err, back(context.WithoutCancel(ctx), w, before)) }()
 	for _, count := range counts {
-		if _, err := w.Observe(ctx); err != nil {
+		if err := set(ctx, w, count); err != nil {
 			return err
-		}
-		if outcome, err := w.Set(ctx, count); err != nil || outcome.Count != count {
-			return errors.Join(err, fmt.Errorf("%d replicas run, not %d", outcome.Count, count))
 		}
 		if err := look(count); err != nil {
 			return err
@@ -141,14 +142,44 @@ func (c *stressCommand) eachCount(ctx context.Context, s streams, look func(repl
 	return nil
 }
 
-// back brings the service back to what it was before.
+// recovery is for how long a service that was overloaded may take until it can be
+// brought back to its count.
+const recovery = 2 * time.Minute
+
+// back brings the service back to what it was before. Replicas that the load made
+// unhealthy, or ended, come first.
 func back(ctx context.Context, w *compose.Workload, before compose.Before) error {
+	ctx, cancel := context.WithTimeout(ctx, recovery)
+	defer cancel()
+	for {
+		err := set(ctx, w, before.Replicas)
+		if err == nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the replicas were %d, and could not be brought back to that: %w; the override file was not put back either", before.Replicas, err)
+		case <-time.After(2 * time.Second):
+		}
+	}
+	restored, err := w.RestoreFile(before)
+	if err != nil {
+		return fmt.Errorf("the override file could not be put back: %w", err)
+	}
+	if untouched, err := w.Untouched(before); err != nil || !restored && !untouched {
+		return errors.Join(err, fmt.Errorf("%s could not be put back as it was: more than the count was changed in it meanwhile, or it is too large to be kept", w.OverridePath()))
+	}
+	return nil
+}
+
+// set brings the service to count replicas, also from none.
+func set(ctx context.Context, w *compose.Workload, count int) error {
 	if _, err := w.Observe(ctx); err != nil {
-		return fmt.Errorf("the replicas were %d, and could not be brought back to that: %w", before.Replicas, err)
+		return err
 	}
-	if _, err := w.Undo(ctx, before.Replicas); err != nil {
-		return fmt.Errorf("the replicas were %d, and could not be brought back to that: %w", before.Replicas, err)
+	outcome, err := w.Set(ctx, count)
+	if err == nil && outcome.Count != count {
+		err = fmt.Errorf("%d replicas run, not %d", outcome.Count, count)
 	}
-	_, err := w.RestoreFile(before)
 	return err
 }

@@ -32,14 +32,14 @@ type stressCommand struct {
 	Requests int64    `group:"load" placeholder:"N" help:"Send so many and end."`
 	Think    seconds  `group:"load" name:"think-time" placeholder:"SECONDS" help:"How long a worker waits between a response and its next request."`
 
-	Rate     float64 `group:"open" xor:"load" placeholder:"RPS" help:"Requests per second, whatever the server does: latency counts from when each was due."`
-	Profile  string  `group:"open" xor:"load" sep:"none" placeholder:"PROFILE" help:"A rate that changes: const:200/30s, ramp:10..500/5m, step:50,100,200/1m, sine:mean=200,amplitude=150,period=10m, spike:base=50,peak=500,at=1m,for=10s/3m; joined with ,then,"`
-	Replay   string  `group:"open" xor:"load" placeholder:"FILE" help:"Recorded load: CSV of seconds_since_start,rps or of time,method,path,body, NDJSON, or an access log."`
-	Speed    float64 `group:"open" default:"1" placeholder:"1" help:"How many times as fast the recording runs."`
-	Scale    float64 `group:"open" default:"1" placeholder:"1" help:"How many times its requests are sent."`
-	Arrivals string  `group:"open" enum:"uniform,poisson" default:"uniform" placeholder:"uniform" help:"How requests follow one another: uniform, or poisson (as of people who know nothing of each other)."`
-	Seed     uint64  `group:"open" default:"1" placeholder:"1" help:"Of poisson: the same seed gives the same load."`
-	MaxQueue int     `group:"open" default:"10000" placeholder:"10000" help:"How many requests may wait for a free connection; what comes on top is dropped, and counted."`
+	Rate     *float64 `group:"open" xor:"load" placeholder:"RPS" help:"Requests per second, whatever the server does: latency counts from when each was due."`
+	Profile  string   `group:"open" xor:"load" sep:"none" placeholder:"PROFILE" help:"A rate that changes: const:200/30s, ramp:10..500/5m, step:50,100,200/1m, sine:mean=200,amplitude=150,period=10m, spike:base=50,peak=500,at=1m,for=10s/3m; joined with ,then,"`
+	Replay   string   `group:"open" xor:"load" placeholder:"FILE" help:"Recorded load: CSV of seconds_since_start,rps or of time,method,path,body, NDJSON, or an access log."`
+	Speed    float64  `group:"open" default:"1" placeholder:"1" help:"How many times as fast the recording runs."`
+	Scale    float64  `group:"open" default:"1" placeholder:"1" help:"How many times its requests are sent."`
+	Arrivals string   `group:"open" enum:"uniform,poisson" default:"uniform" placeholder:"uniform" help:"How requests follow one another: uniform, or poisson (as of people who know nothing of each other)."`
+	Seed     uint64   `group:"open" default:"1" placeholder:"1" help:"Of poisson: the same seed gives the same load."`
+	MaxQueue int      `group:"open" default:"10000" placeholder:"10000" help:"How many requests may wait for a free connection; what comes on top is dropped, and counted."`
 
 	Method    string   `group:"http" placeholder:"GET" help:"Request method."`
 	Header    []string `group:"http" short:"H" sep:"none" placeholder:"NAME: VALUE" help:"Request header; repeatable."`
@@ -158,11 +158,20 @@ func (c *stressCommand) load(cfg *stress.Config) error {
 	const usual = 10 * time.Second
 	var curve trace.Curve
 	switch {
-	case c.Rate != 0:
-		if !(c.Rate > 0 && c.Rate <= trace.MaxRate) {
-			return fmt.Errorf("--rate=%g: above 0, and at most %.0f requests/s", c.Rate, trace.MaxRate)
+	case c.FindCapacity:
+		cfg.Duration = time.Duration(c.Step) // of one trial
+		if c.Step <= 0 || c.P99 < 0 || !(c.Errors >= 0 && c.Errors < 1) {
+			return errors.New("--step is a time above 0, --p99 one of at least 0, --max-errors a share of 0 to 1")
 		}
-		curve = trace.Constant(c.Rate)
+		if c.Rate != nil || c.Profile != "" || c.Replay != "" || c.Duration != nil || c.Requests != 0 || c.Fail != "" || c.NDJSON != "" || c.Watch != "" {
+			return errors.New("--find-capacity chooses the load itself: leave --rate, --profile, --replay, --duration, --requests, --fail, --ndjson and --watch away")
+		}
+		return nil
+	case c.Rate != nil:
+		if !(*c.Rate > 0 && *c.Rate <= trace.MaxRate) {
+			return fmt.Errorf("--rate=%g: above 0, and at most %.0f requests/s", *c.Rate, trace.MaxRate)
+		}
+		curve = trace.Constant(*c.Rate)
 	case c.Profile != "":
 		var err error
 		if curve, err = trace.ParseProfile(c.Profile); err != nil {
@@ -181,12 +190,6 @@ func (c *stressCommand) load(cfg *stress.Config) error {
 			return nil
 		}
 		curve = *recording.Curve
-	case c.FindCapacity:
-		cfg.Duration = time.Duration(c.Step) // of one trial
-		if c.Step <= 0 || c.P99 < 0 || !(c.Errors >= 0 && c.Errors < 1) {
-			return errors.New("--step is a time above 0, --p99 one of at least 0, --max-errors a share of 0 to 1")
-		}
-		return nil
 	default:
 		if cfg.Duration == 0 && c.Duration == nil && c.Requests == 0 {
 			cfg.Duration = usual

@@ -99,6 +99,8 @@ func TestStressFails(t *testing.T) {
 		{[]string{"--requests=3"}, 2, "--url"},
 		{[]string{"--url=localhost:8000"}, 2, "http:// or https://"},
 		{[]string{"--url=" + s.URL, "--rate=-1"}, 2, "--rate=-1"},
+		{[]string{"--url=" + s.URL, "--rate=0"}, 2, "--rate=0"},
+		{[]string{"--url=" + s.URL, "--find-capacity", "--rate=5"}, 2, "chooses the load itself"},
 		{[]string{"--url=" + s.URL, "--rate=1", "--profile=const:1"}, 2, "can't be used together"},
 		{[]string{"--url=" + s.URL, "--profile=ramp:1"}, 2, "two rates and a length"},
 		{[]string{"--url=" + s.URL, "--replay=/nowhere"}, 2, "no such file"},

@@ -89,6 +89,17 @@ func (a *addresses) again(ctx context.Context, every time.Duration) {
 	}
 }
 
+// dialWithin dials one of so many addresses that are left: it has that share of
+// the time, so that one that does not answer leaves some to the others.
+func (a *addresses) dialWithin(ctx context.Context, network, address string, left int) (net.Conn, error) {
+	if deadline, ok := ctx.Deadline(); ok && left > 1 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+		defer cancel()
+	}
+	return a.dial(ctx, network, address)
+}
+
 // connect opens the connection of the n-th client, to the address that falls to
 // it; where nothing listens there, to the next one that does. A name often has
 // an address of each family, and the server only one.
@@ -103,7 +114,7 @@ func (a *addresses) connect(ctx context.Context, n int) (net.Conn, uint64, error
 	var errs []error
 	for i := range list {
 		address := list[(n+i)%len(list)]
-		conn, err := a.dial(ctx, network, address)
+		conn, err := a.dialWithin(ctx, network, address, len(list)-i)
 		if err == nil {
 			return conn, generation, nil
 		}

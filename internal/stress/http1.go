@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"sync"
@@ -76,8 +77,12 @@ func (c *http1) ask(ctx context.Context, a trace.Arrival, sending func()) (got r
 			sending()
 		}
 		got, err = c.exchange(p, deadline)
-		if err != nil || got.close {
+		// Whatever came beyond the response is none to the next request.
+		if err != nil || got.close || c.target.Close || c.in.Buffered() > 0 {
 			c.close()
+		}
+		if c.used && err == nil && got.status == http.StatusRequestTimeout && got.close {
+			err = nothing{io.EOF} // some say so of a connection that nobody used, and close it
 		}
 		if err == nil {
 			c.used = c.open
@@ -111,10 +116,14 @@ func (c *http1) exchange(p prepared, deadline time.Time) (response, error) {
 			return response{}, nothing{err}
 		}
 	}
+	c.wire.some = false
 	if _, err := c.wire.Write(p.text); err != nil {
 		// It may have answered and closed before it had read all.
 		if got, answered := c.answered(p.request); answered {
 			return got, nil
+		}
+		if c.wire.some {
+			return response{}, err
 		}
 		return response{}, c.silent(err)
 	}
@@ -125,10 +134,8 @@ func (c *http1) exchange(p prepared, deadline time.Time) (response, error) {
 	if err == nil {
 		return got, nil
 	}
-	if got.status == 0 && c.in.Buffered() == 0 {
-		if m := (malformed{}); !errors.As(err, &m) {
-			return got, c.silent(err)
-		}
+	if !c.wire.some {
+		return got, c.silent(err)
 	}
 	return got, err
 }

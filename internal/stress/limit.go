@@ -114,7 +114,7 @@ func (l Limit) measured(r *Report) float64 {
 	case "rate":
 		return r.Reached()
 	}
-	return r.RateDone - perSecond(r.Failed(), time.Duration(r.Duration*float64(time.Second)))
+	return r.RateGood
 }
 
 func (l Limit) shown(value float64) string {

@@ -28,7 +28,7 @@ func limits(t testing.TB, text string) []Limit {
 func TestLimits(t *testing.T) {
 	asked := 500.0
 	r := &Report{
-		Requests: 1000, Errors: map[string]int64{"refused": 10, "status 503": 10}, Dropped: 250, Duration: 2, RateAsked: &asked, RateSent: 495, RateDone: 500,
+		Requests: 1000, Errors: map[string]int64{"refused": 10, "status 503": 10}, Dropped: 250, Duration: 2, RateAsked: &asked, RateSent: 495, RateDone: 500, RateGood: 490,
 		Latency: Times{P50: 1, P90: 5, P99: 300, P999: 400, Max: 1500, Mean: 9},
 	}
 	for text, broken := range map[string]string{

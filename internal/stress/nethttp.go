@@ -15,23 +15,30 @@ import (
 )
 
 // netHTTP asks through net/http, for what http1 does not speak: HTTP/2, and
-// redirects. All workers share it, since with HTTP/2 they share connections.
+// redirects. Each worker has one, so that connections are spread as they are
+// without.
 type netHTTP struct {
 	target     Target
 	addresses  *addresses
 	client     *http.Client
 	transport  *http.Transport
-	dialled    atomic.Int64
 	generation atomic.Uint64
 }
 
-func newNetHTTP(t Target, a *addresses, workers int) *netHTTP {
+func newNetHTTP(t Target, a *addresses, number int) *netHTTP {
 	c := &netHTTP{target: t, addresses: a}
+	secure := t.tls()
+	if t.Host == "" {
+		secure.ServerName = "" // a redirect may lead to another host
+	}
+	own := net.JoinHostPort(t.URL.Hostname(), t.port())
 	c.transport = &http.Transport{
-		MaxIdleConnsPerHost: workers, MaxConnsPerHost: workers, DisableKeepAlives: t.Close, DisableCompression: true,
-		TLSClientConfig: t.tls(),
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			conn, generation, err := a.connect(ctx, int(c.dialled.Add(1)))
+		DisableKeepAlives: t.Close, DisableCompression: true, TLSClientConfig: secure,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if address != own {
+				return (&net.Dialer{}).DialContext(ctx, network, address)
+			}
+			conn, generation, err := a.connect(ctx, number)
 			if err != nil {
 				return nil, connecting{err}
 			}

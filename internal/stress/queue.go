@@ -27,6 +27,10 @@ type queue struct {
 	begin  time.Time
 	length time.Duration // arrivals due later are not handed out; 0 for no end
 	most   int           // that may wait; what comes on top is dropped
+	limit  int64         // so many arrivals are handed out; 0 for no bound
+	// spare tells how many clients could take one without waiting, besides the one
+	// that asks. It is called by whoever holds turn.
+	spare  func() int
 	grace  time.Duration // for which the last ones may still be sent when all have been due
 	next   func() (trace.Arrival, error, bool)
 	stop   func()
@@ -46,10 +50,13 @@ type queue struct {
 	dropped int64
 }
 
-// newQueue makes the queue of arrivals that begins now.
-func newQueue(arrivals trace.Arrivals, length time.Duration, most int, grace time.Duration, w waiter) *queue {
-	q := &queue{begin: time.Now(), length: length, most: most, grace: grace, waiter: w, turn: make(chan struct{}, 1)}
-	q.next, q.stop = iter.Pull2(arrivals)
+// newQueue makes the queue of a run's arrivals that begins now.
+func newQueue(c Config, spare func() int, w waiter) *queue {
+	q := &queue{
+		begin: time.Now(), length: c.Duration, most: c.Queue, limit: c.Requests, grace: c.Target.Timeout,
+		spare: spare, waiter: w, turn: make(chan struct{}, 1),
+	}
+	q.next, q.stop = iter.Pull2(c.Load)
 	q.pull()
 	q.gap = time.Second // until it is known
 	return q
@@ -57,6 +64,10 @@ func newQueue(arrivals trace.Arrivals, length time.Duration, most int, grace tim
 
 // pull looks at the next arrival.
 func (q *queue) pull() {
+	if q.limit > 0 && q.taken >= q.limit {
+		q.over = true
+		return
+	}
 	a, err, ok := q.next()
 	if !ok || err != nil || q.length > 0 && a.At >= q.length {
 		q.over = true
@@ -117,9 +128,11 @@ func (q *queue) rest(now time.Duration) time.Duration {
 
 // fill moves what is due by now into the queue, or drops it where that is full.
 func (q *queue) fill(now time.Duration) {
+	// What a free client takes at once does not wait.
+	most := q.most + 1 + q.spare() + int(q.behind.Load())
 	for !q.over && q.coming.At <= now {
 		q.taken++
-		if len(q.due)-q.head < q.most {
+		if len(q.due)-q.head < most {
 			q.due = append(q.due, q.coming)
 		} else {
 			q.dropped++

@@ -52,6 +52,10 @@ type Report struct {
 	RateAsked *float64 `json:"rate_asked"`
 	RateSent  float64  `json:"rate_sent"`
 	RateDone  float64  `json:"rate_done"`
+	// RateGood is that of the ones that were done in that time and did not fail.
+	RateGood float64 `json:"rate_succeeded"`
+	// busy tells that requests waited for a connection until the time was over.
+	busy bool
 	// Bytes are the responses' bodies.
 	Bytes int64 `json:"bytes"`
 	// Latency counts from the instant at which a request was due, Service from
@@ -87,7 +91,8 @@ func (r *run) report(sentFor time.Duration, line *timeline, began time.Duration,
 		asked := perSecond(r.queue.taken, sentFor)
 		out.RateAsked = &asked
 	}
-	out.RateSent, out.RateDone = perSecond(t.sent.Load()-t.tooLate.Load(), sentFor), perSecond(t.done, sentFor)
+	out.RateSent, out.RateDone = perSecond(t.sent.Load()-t.tooLate.Load(), sentFor), perSecond(t.inTime, sentFor)
+	out.RateGood, out.busy = perSecond(t.good, sentFor), out.Dropped > 0 || t.tooLate.Load() > 0
 	return out
 }
 

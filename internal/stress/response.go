@@ -36,6 +36,7 @@ type wire struct {
 	bounded bool
 	left    int64
 	ended   bool // the other side sends no more
+	some    bool // something came since the last request
 }
 
 // Read reads from the connection, within the bound.
@@ -48,6 +49,7 @@ func (w *wire) Read(b []byte) (int, error) {
 	}
 	n, err := w.Conn.Read(b)
 	w.left -= int64(n)
+	w.some = w.some || n > 0
 	w.ended = w.ended || errors.Is(err, io.EOF)
 	return n, err
 }

@@ -82,8 +82,7 @@ func newRun(c Config, a *addresses, w waiter) *run {
 	r := &run{Config: c, addresses: a, tally: newTally(), waiter: w}
 	r.newClient = func(number int) (client, error) { return newHTTP1(c.Target, a, number) }
 	if c.Target.HTTP2 || c.Target.Follow > 0 {
-		shared := newNetHTTP(c.Target, a, c.Workers)
-		r.newClient = func(int) (client, error) { return shared, nil }
+		r.newClient = func(number int) (client, error) { return newNetHTTP(c.Target, a, number), nil }
 	}
 	return r
 }
@@ -112,10 +111,10 @@ func (r *run) run(ctx context.Context) (*Report, error) {
 		others.Go(func() { r.addresses.again(sending, r.Resolve) })
 	}
 	r.begin = time.Now()
-	r.quota.bounded = r.Requests > 0
+	r.quota.bounded = r.Requests > 0 && r.Load == nil
 	r.quota.left.Store(r.Requests)
 	if r.Load != nil {
-		r.queue = newQueue(r.Load, r.Duration, r.Queue, r.Target.Timeout, r.waiter)
+		r.queue = newQueue(r.Config, func() int { return r.Workers - r.made }, r.waiter)
 		r.begin = r.queue.begin
 		r.spawn(ctx)
 	} else {
@@ -149,16 +148,19 @@ func (r *run) run(ctx context.Context) (*Report, error) {
 // from what comes of it.
 func (r *run) length() (time.Duration, bool) {
 	if r.queue != nil && r.Duration == 0 {
-		return r.queue.coming.At, r.queue.over && r.queue.coming.At > 0 && r.Requests == 0
+		return r.queue.coming.At, r.queue.over && r.queue.coming.At > 0
 	}
 	return r.Duration, r.Duration > 0 && r.Requests == 0
 }
+
+// over reports whether the time for sending is over at that instant.
+func (r *run) over(at time.Time) bool { return r.Duration > 0 && at.Sub(r.begin) > r.Duration }
 
 // sending counts a request that is about to be sent. Those of an open loop that
 // are still sent when the time is over came too late for its rate.
 func (r *run) sending() {
 	r.tally.sent.Add(1)
-	if r.queue != nil && r.Duration > 0 && time.Since(r.begin) > r.Duration {
+	if r.queue != nil && r.over(time.Now()) {
 		r.tally.tooLate.Add(1)
 	}
 }
@@ -206,7 +208,7 @@ func (r *run) worker(ctx context.Context, number int, free time.Time) {
 		kind := outcome(got, err)
 		r.tally.add(result{
 			response: free.Sub(j.from), service: free.Sub(sent), late: j.late, bytes: got.bytes,
-			kind: kind, err: err, timed: err == nil || kind == kindTimeout,
+			kind: kind, err: err, timed: err == nil || kind == kindTimeout || kind == kindNoConnect, after: r.over(free),
 		})
 		if wait := r.pause(kind); wait > 0 {
 			if !sleep(ctx, wait) {

@@ -34,6 +34,8 @@ type result struct {
 	// timed tells that the times count: a response came, or was waited for in
 	// full. One that was refused at once would make the rest look fast.
 	timed bool
+	// after tells that it ended when the time for sending was over.
+	after bool
 }
 
 // tally counts what became of the requests of a run. Its memory does not grow
@@ -46,6 +48,8 @@ type tally struct {
 	mu       sync.Mutex
 	done     int64
 	failed   int64
+	inTime   int64 // of done
+	good     int64 // of inTime, those that did not fail
 	bytes    int64
 	kinds    map[string]int64
 	examples map[string]string // of each kind, the first one's text
@@ -67,6 +71,12 @@ func (t *tally) add(r result) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.done++
+	if !r.after {
+		t.inTime++
+		if r.kind == "" {
+			t.good++
+		}
+	}
 	t.bytes += r.bytes
 	if r.kind != "" {
 		t.failed++

@@ -74,7 +74,11 @@ func (r *Report) kinds() (kinds []string) {
 // Warnings are what a reader of the figures must know.
 func (r *Report) Warnings() (all []string) {
 	if r.Reached() < 0.99 && !r.Ended {
-		all = append(all, fmt.Sprintf("only %.4g%% of the asked rate was sent: every connection was busy; more --workers help where the server can do more", 100*r.Reached()))
+		why := "every connection was busy; more --workers help where the server can do more"
+		if kinds := r.kinds(); !r.busy && len(kinds) > 0 {
+			why = "see the errors, of which most are " + kinds[0]
+		}
+		all = append(all, fmt.Sprintf("only %.4g%% of the asked rate was sent: %s", 100*r.Reached(), why))
 	}
 	if r.Dropped > 0 {
 		all = append(all, fmt.Sprintf("what was due and never sent (%d) has no latency, and is in none of the figures", r.Dropped))
