@@ -28,6 +28,7 @@ var (
 	rounds  = flag.Int("rounds", 5, "rounds of each comparison")
 	seconds = flag.Int("seconds", 5, "length of each run")
 	long    = flag.Int("long", 60, "length of the runs that memory is taken from, in seconds")
+	only    = flag.String("only", "", "these measures: cost, fast, prompt, curves, memory, truth")
 	url     = flag.String("url", "", "a fast page, served from core 0")
 	tools   = map[string]*string{
 		"autoscale": flag.String("autoscale", "autoscale", "its binary"), "wrk": flag.String("wrk", "wrk", "its binary"),
@@ -55,8 +56,14 @@ func main() {
 }
 
 func run() error {
-	for _, measure := range []func() error{cheap, fast, prompt, curves, lean, truth} {
-		if err := measure(); err != nil {
+	for _, m := range []struct {
+		name    string
+		measure func() error
+	}{{"cost", cheap}, {"fast", fast}, {"prompt", prompt}, {"curves", curves}, {"memory", lean}, {"truth", truth}} {
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), m.name) {
+			continue
+		}
+		if err := m.measure(); err != nil {
 			return err
 		}
 	}
