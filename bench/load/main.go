@@ -160,6 +160,7 @@ func cheap() error {
 			connections, *rounds, median(all["wrk"]), median(all["autoscale"]), median(all["hey"]))
 		tell("against wrk", median(all["autoscale"])/median(all["wrk"]), map[int]float64{64: 1.05, 8: 1.15}[connections], "times")
 		if connections == 64 {
+			fmt.Printf("  (wrk against hey: %.4g times)\n", median(all["wrk"])/median(all["hey"]))
 			tell("against hey", median(all["autoscale"])/median(all["hey"]), 0.3, "times")
 		}
 	}
@@ -169,13 +170,17 @@ func cheap() error {
 // fast looks whether a high rate is kept, and at what cost.
 func fast() error {
 	length := strconv.Itoa(*seconds) + "s"
-	c, r, err := autoscale("--url", *url, "--rate", "20000", "--duration", length)
-	if err != nil {
-		return err
+	var sent, each, slow, late []float64
+	for range *rounds {
+		c, r, err := autoscale("--url", *url, "--rate", "20000", "--duration", length)
+		if err != nil {
+			return err
+		}
+		sent, each, slow, late = append(sent, r.RateSent), append(each, c.each()), append(slow, r.Latency.P99), append(late, r.Late.P50)
 	}
-	fmt.Printf("\n20,000 requests/s asked: %.0f/s sent, p99 %.3g ms, late by %.3g ms (p50)\n", r.RateSent, r.Latency.P99, r.Late.P50)
-	tell("share not sent", 1-r.RateSent/20000, 0.005, "")
-	tell("CPU per request", c.each(), 16, "µs")
+	fmt.Printf("\n20,000 requests/s asked, medians of %d rounds: %.0f/s sent, p99 %.3g ms, late by %.3g ms (p50)\n", *rounds, median(sent), median(slow), median(late))
+	tell("share not sent", 1-median(sent)/20000, 0.005, "")
+	tell("CPU per request", median(each), 16, "µs")
 	attack := exec.Command("sh", "-c", fmt.Sprintf("echo GET %s | taskset -c 1 %s attack -rate 20000 -duration %s | %s report -type=json", *url, *tools["vegeta"], length, *tools["vegeta"]))
 	out, err := attack.Output()
 	if err != nil {

@@ -17,10 +17,10 @@ import (
 
 // client asks for one thing after another. One goroutine owns it.
 type client interface {
-	// ask sends one request and reads its response. sending is called as it begins
-	// to be sent, once, and sent is when that was; where no connection could be
-	// opened, when that was tried.
-	ask(ctx context.Context, a trace.Arrival, sending func()) (got response, sent time.Time, err error)
+	// ask sends one request, now, and reads its response. sending is called as it
+	// begins to be sent, once, and sent is when that was; where no connection could
+	// be opened, when that was tried.
+	ask(ctx context.Context, a trace.Arrival, now time.Time, sending func()) (got response, sent time.Time, err error)
 	// stale has the next request open a new connection.
 	stale()
 	// interrupt ends what is under way, from another goroutine.
@@ -50,10 +50,10 @@ func newHTTP1(t Target, a *addresses, number int) (*http1, error) {
 	return &http1{target: t, addresses: a, number: number, prepared: p}, err
 }
 
-func (c *http1) ask(ctx context.Context, a trace.Arrival, sending func()) (got response, sent time.Time, err error) {
+func (c *http1) ask(ctx context.Context, a trace.Arrival, now time.Time, sending func()) (got response, sent time.Time, err error) {
 	p := c.prepared
-	sent = time.Now()
-	deadline := sent.Add(c.target.Timeout)
+	sent = now
+	deadline := now.Add(c.target.Timeout)
 	if a.Path != "" || a.Method != "" || a.Body != "" {
 		if p, err = c.target.prepare(a); err != nil {
 			return got, sent, unaskable{err}

@@ -63,8 +63,8 @@ func newNetHTTP(t Target, a *addresses, number int) *netHTTP {
 	return c
 }
 
-func (c *netHTTP) ask(ctx context.Context, a trace.Arrival, sending func()) (got response, sent time.Time, err error) {
-	sent = time.Now()
+func (c *netHTTP) ask(ctx context.Context, a trace.Arrival, now time.Time, sending func()) (got response, sent time.Time, err error) {
+	sent = now
 	request, err := c.target.request(a)
 	if err != nil {
 		return got, sent, unaskable{err}

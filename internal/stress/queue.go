@@ -15,6 +15,8 @@ type job struct {
 	trace.Arrival
 	// from is the instant that its response time counts from.
 	from time.Time
+	// now is when it was taken, to be sent.
+	now time.Time
 	// late is by how much the generator itself was late with it; below 0 where it
 	// waited for a free connection, for which the generator is not to blame.
 	late time.Duration
@@ -153,9 +155,9 @@ func (q *queue) pop(free, now time.Time) job {
 	}
 	at := q.begin.Add(a.At)
 	if free.After(at) {
-		return job{a, at, -1}
+		return job{a, at, now, -1}
 	}
-	return job{a, now, now.Sub(at)}
+	return job{a, now, now, now.Sub(at)}
 }
 
 // end stops the load. What is still waiting counts as dropped, unless the run was

@@ -199,7 +199,7 @@ func (r *run) worker(ctx context.Context, number int, free time.Time) {
 			expires = j.from.Add(r.Reconnect)
 		}
 		r.tally.inFlight.Add(1)
-		got, sent, err := c.ask(ctx, j.Arrival, sending)
+		got, sent, err := c.ask(ctx, j.Arrival, j.now, sending)
 		r.tally.inFlight.Add(-1)
 		free = time.Now()
 		if err != nil && ctx.Err() != nil {
@@ -230,7 +230,7 @@ func (r *run) job(ctx context.Context, free time.Time) (j job, ok bool) {
 	if r.queue != nil {
 		j, ok = r.queue.take(ctx, free, func() { r.spawn(ctx) })
 	} else {
-		j, ok = job{from: free, late: -1}, ctx.Err() == nil && (r.Duration == 0 || free.Sub(r.begin) < r.Duration)
+		j, ok = job{from: free, now: free, late: -1}, ctx.Err() == nil && (r.Duration == 0 || free.Sub(r.begin) < r.Duration)
 	}
 	return j, ok && r.quota.take()
 }
