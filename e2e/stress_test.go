@@ -3,11 +3,13 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -88,6 +90,27 @@ func TestStress(t *testing.T) {
 	flags := strings.Join(append([]string{"--provider=compose", "--min=1", "--max=2", "--rps-target=40", "--cooldown=0"}, "--metrics-url=http://{replica}:8000/metrics"), " ")
 	p.call(nil, "stress", "--url", b.URL+"/", "--find-capacity", "--scale-with", flags).want(2, "--yes")
 	r := p.call(nil, "stress", "--url", b.URL+"/", "--find-capacity", "--step=1", "--p99=0.5", "--json", "--yes", "--scale-with", flags).want(0)
+	// Ctrl-C in its middle: what was found is told, and everything goes back.
+	cmd := exec.Command(built.autoscale, "stress", "--url", b.URL+"/", "--find-capacity", "--step=2", "--p99=0.5", "--yes", "--scale-with", flags)
+	cmd.Dir = p.dir
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.until("it has come to two replicas", 2*time.Minute, func() bool { return strings.Count(p.running("app"), "app-") == 2 })
+	time.Sleep(3 * time.Second)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // its status is looked at
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(said.String(), "proposed: --rps-target=") {
+		t.Errorf("status %d\n%s", cmd.ProcessState.ExitCode(), said.String())
+	}
+	if now := p.running("app"); now != before {
+		t.Errorf("after Ctrl-C %s run, before %s", now, before)
+	}
+	p.wantTree(files)
 	stop()
 	var found struct {
 		Capacities []struct {
