@@ -272,6 +272,9 @@ func TestDoctorProject(t *testing.T) {
 				t.Fatalf("the sound project has no %q", c.old)
 			}
 			p := newProject(t, append([]string{"compose.yaml", strings.Replace(text, c.old, c.new, 1)}, c.files...)...)
+			if c.code == "scale-conflict" && strings.HasPrefix(p.docker("compose", "version", "--short"), "2.20.") {
+				c.code = "" // it does not mind, and so there is none
+			}
 			want := []string{"no-schedule"}
 			switch c.code {
 			case "project-invalid", "service-unknown": // said in place of not-running
