@@ -110,7 +110,7 @@ func unitWords(value string) (words []word) {
 // unitWord is a word of a unit file as systemd makes it; unknown where that
 // holds a specifier, a variable or somebody's home.
 func unitWord(raw string) word {
-	plain := strings.NewReplacer("%%", "", "$$", "").Replace(raw)
+	plain := strings.NewReplacer("%%", "x", "$$", "x").Replace(raw)
 	return word{
 		text:  strings.NewReplacer("%%", "%", "$$", "$").Replace(raw),
 		known: !strings.ContainsAny(plain, "%$") && !strings.HasPrefix(plain, "~"),
