@@ -158,3 +158,20 @@ func TestRefusedRate(t *testing.T) {
 		t.Errorf("%v %q", err, report.Warnings())
 	}
 }
+
+// TestText: the report for people, where nothing succeeded.
+func TestText(t *testing.T) {
+	var b strings.Builder
+	r := &Report{URL: "http://x/", Requests: 2, Errors: map[string]int64{"refused": 2}, Examples: map[string]string{"refused": "nobody there"}, Duration: 0.1}
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"requests  2, of which 2 failed (100%)", "\n  refused  2  nobody there\n"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, b.String())
+		}
+	}
+	if strings.Contains(b.String(), " \n") {
+		t.Errorf("blanks at the end of a line:\n%q", b.String())
+	}
+}

@@ -3,11 +3,15 @@ package stress
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 )
+
+// trailing are the blanks that a table leaves behind its lines.
+var trailing = regexp.MustCompile(`(?m) +$`)
 
 // WriteText writes the report for people.
 func (r *Report) WriteText(out io.Writer) error {
@@ -53,7 +57,7 @@ func (r *Report) WriteText(out io.Writer) error {
 	for _, warning := range r.Warnings() {
 		fmt.Fprintf(&b, "\nwarning: %s\n", warning)
 	}
-	_, err := io.WriteString(out, strings.ReplaceAll(b.String(), " \n", "\n"))
+	_, err := io.WriteString(out, trailing.ReplaceAllString(b.String(), ""))
 	return err
 }
 
@@ -94,7 +98,7 @@ func share(n, all int64) string {
 	if n == 0 || all == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (%.2g%%)", 100*float64(n)/float64(all))
+	return fmt.Sprintf(" (%.3g%%)", 100*float64(n)/float64(all))
 }
 
 // rate writes requests/s.
