@@ -553,15 +553,6 @@ func TestKilled(t *testing.T) {
 			t.Logf("killed after %v", after)
 		})
 	}
-	p.clears(load)
-}
-
-// clears checks that the next raise leaves nothing half-made.
-func (p *project) clears(load *page) {
-	p.t.Helper()
-	load.set(190)
-	p.autoscale(load.url()).want(0)
-	p.agrees()
 }
 
 // Killed as it starts a command, a run leaves that at work: the next run waits
@@ -592,7 +583,6 @@ func TestKilledBesideCommand(t *testing.T) {
 			})
 		}
 	}
-	p.clears(load)
 }
 
 // atWork reports whether a command on the project is under way.
@@ -632,9 +622,7 @@ func (p *project) killed(load *page, want int, kill func(*exec.Cmd)) {
 	if count := len(strings.Fields(p.running("app"))); count != want {
 		p.t.Fatalf("%d replicas, want %d", count, want)
 	}
-	// With the run its Compose loses its output, and may die of that: what it had
-	// stopped and not removed yet stays until the next move clears it away.
-	p.wantDeclared(want)
+	p.agrees()
 	if strings.Contains(p.read(stateFile), `"moving"`) {
 		p.t.Errorf("the state still speaks of a move:\n%s", p.read(stateFile))
 	}

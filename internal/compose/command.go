@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"os/exec"
 	"strings"
@@ -107,16 +109,40 @@ func runTold(ctx context.Context, dir, input string, words []string, held ...*os
 	if input != "" {
 		cmd.Stdin = strings.NewReader(input)
 	}
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
+	if len(held) > 0 {
+		out, said, err = runMoving(cmd)
+	} else {
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		err = cmd.Run()
+		out, said = stdout.String(), stderr.String()
+	}
 	if ctx.Err() != nil {
 		return "", "", fmt.Errorf("%s was interrupted: %w", words[0], context.Cause(ctx))
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return "", stderr.String(), fmt.Errorf("%s: %s", exit, lastLines(stderr.String(), 5))
+		return "", said, fmt.Errorf("%s: %s", exit, lastLines(said, 5))
 	}
-	return stdout.String(), stderr.String(), err
+	return out, said, err
+}
+
+// runMoving runs a command whose output goes to files: were this process killed,
+// a command that writes to its pipes would die of that in the middle of a move.
+func runMoving(cmd *exec.Cmd) (out, said string, err error) {
+	var files [2]*os.File
+	for i := range files {
+		if files[i], err = outputFile(); err != nil {
+			return "", "", fmt.Errorf("a file for the output of %s: %w", cmd.Args[0], err)
+		}
+		defer files[i].Close()
+	}
+	cmd.Stdout, cmd.Stderr = files[0], files[1]
+	err = cmd.Run()
+	for i, text := range []*string{&out, &said} {
+		read, lost := io.ReadAll(io.NewSectionReader(files[i], 0, math.MaxInt64))
+		*text, err = string(read), errors.Join(err, lost)
+	}
+	return out, said, err
 }
 
 // lastLines are the last n lines that say something, joined into one. Compose's
