@@ -1,16 +1,13 @@
 package compose
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"math"
 	"os"
 	"os/exec"
 	"strings"
-	"time"
+
+	"github.com/five-keys/autoscale/internal/command"
 )
 
 // leastCompose is the oldest Compose whose behaviour was tried on a real
@@ -77,110 +74,15 @@ func (c *composeCommand) takesHighest() bool {
 	return major >= 5
 }
 
-// commandTime is how long a command may take: a Compose that waits for an
-// engine which hangs must not hold the locks for ever, but replicas may have
-// long grace periods.
-const commandTime = 15 * time.Minute
-
-// graceTime is how long an interrupted command has to end in order.
-const graceTime = 15 * time.Second
-
-// run runs a command in dir and returns its standard output. When ctx ends, the
-// command is asked to end as by Ctrl-C, and waited for: a killed Compose leaves
-// half-made containers. The command's exit status alone decides; what it says
-// on its standard error becomes part of the error. It inherits the open files in
-// held.
+// run runs a command in dir and returns its standard output. The command
+// inherits the open files in held.
 func run(ctx context.Context, dir string, words []string, held ...*os.File) (string, error) {
-	out, _, err := runTold(ctx, dir, "", words, held...)
+	out, _, err := command.Call{Words: words, Dir: dir, Held: held}.Run(ctx)
 	return out, err
 }
 
 // runTold is run that gives the command an input, and also returns what it said
 // on its standard error.
-func runTold(ctx context.Context, dir, input string, words []string, held ...*os.File) (out, said string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, commandTime, fmt.Errorf("it did not end within %s", commandTime))
-	defer cancel()
-	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.Dir, cmd.ExtraFiles = dir, held
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = graceTime
-	// A terminal's Ctrl-C would reach the child as well, twice in effect.
-	ownGroup(cmd)
-	if input != "" {
-		cmd.Stdin = strings.NewReader(input)
-	}
-	if len(held) > 0 {
-		out, said, err = runMoving(cmd)
-	} else {
-		var stdout, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		err = cmd.Run()
-		out, said = stdout.String(), stderr.String()
-	}
-	if ctx.Err() != nil {
-		return "", "", fmt.Errorf("%s was interrupted: %w", words[0], context.Cause(ctx))
-	}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return "", said, fmt.Errorf("%s: %s", exit, lastLines(said, 5))
-	}
-	return out, said, err
-}
-
-// runMoving runs a command whose output goes to files: were this process killed,
-// a command that writes to its pipes would die of that in the middle of a move.
-func runMoving(cmd *exec.Cmd) (out, said string, err error) {
-	var files [2]*os.File
-	for i := range files {
-		if files[i], err = outputFile(); err != nil {
-			return "", "", fmt.Errorf("a file for the output of %s: %w", cmd.Args[0], err)
-		}
-		defer files[i].Close()
-	}
-	cmd.Stdout, cmd.Stderr = files[0], files[1]
-	err = cmd.Run()
-	for i, text := range []*string{&out, &said} {
-		read, lost := io.ReadAll(io.NewSectionReader(files[i], 0, math.MaxInt64))
-		*text, err = string(read), errors.Join(err, lost)
-	}
-	return out, said, err
-}
-
-// lastLines are the last n lines that say something, joined into one. Compose's
-// progress ("Container x Started") says nothing of a failure.
-func lastLines(text string, n int) string {
-	var lines []string
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "Container ") && !strings.HasPrefix(line, "Network ") {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines[max(0, len(lines)-n):], "; ")
-}
-
-// words writes arguments as a person would type them into a shell.
-func words(args []string) string {
-	quoted := make([]string, len(args))
-	for i, arg := range args {
-		quoted[i] = arg
-		if arg == "" || strings.ContainsAny(arg, " \t\n'\"\\$`*?[]{}()<>|&;#~!") {
-			quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(quoted, " ")
-}
-
-// runBoth runs a command and returns what it wrote to either output: a
-// container's log comes on both.
-func runBoth(ctx context.Context, words []string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
-	cmd.WaitDelay = time.Second
-	ownGroup(cmd)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, lastLines(string(out), 2))
-	}
-	return strings.TrimSpace(string(out)), nil
+func runTold(ctx context.Context, dir, input string, words []string) (out, said string, err error) {
+	return command.Call{Words: words, Dir: dir, Input: input}.Run(ctx)
 }

@@ -239,20 +239,6 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-func TestWords(t *testing.T) {
-	got := words([]string{"docker", "a b", "", "it's", "$x", "--scale", "app=2"})
-	if want := `docker 'a b' '' 'it'\''s' '$x' --scale app=2`; got != want {
-		t.Errorf("%s, want %s", got, want)
-	}
-}
-
-func TestLastLines(t *testing.T) {
-	text := " Container a Starting \n\nfirst\r\n second\n Network n Created\nthird\n"
-	if got := lastLines(text, 2); got != "second; third" {
-		t.Errorf("%q", got)
-	}
-}
-
 // A docker command that says why it cannot connect is heard.
 func TestEngineSilent(t *testing.T) {
 	docker := filepath.Join(t.TempDir(), "docker")

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/five-keys/autoscale/internal/command"
 )
 
 // answerTime is how long one question to the engine may take.
@@ -59,7 +61,7 @@ func (e *engine) dial(context.Context, string, string) (net.Conn, error) {
 	c := &stdioConn{in: fromChild, out: toChild, cmd: exec.Command(e.docker, "system", "dial-stdio")}
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = input, output, &c.stderr
 	c.cmd.WaitDelay = time.Second
-	ownGroup(c.cmd)
+	command.OwnGroup(c.cmd)
 	err = c.cmd.Start()
 	err = errors.Join(err, input.Close(), output.Close())
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/command"
 )
 
 const (
@@ -77,7 +78,7 @@ func (f fallen) err() error {
 // removeFailed removes the replicas that did not start, also once ctx has
 // ended.
 func (m *move) removeFailed(ctx context.Context, failed []fallen) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime+graceTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime+command.Grace)
 	defer cancel()
 	var errs []error
 	for _, f := range failed {
@@ -197,7 +198,7 @@ func judge(d details, watched, wait time.Duration) (progress, string) {
 	case s.Health.Status == "unhealthy":
 		said := ""
 		if n := len(s.Health.Log); n > 0 {
-			said = ": " + lastLines(s.Health.Log[n-1].Output, 1)
+			said = ": " + command.LastLines(s.Health.Log[n-1].Output, 1)
 		}
 		return down, "is unhealthy" + strings.TrimSuffix(said, ": ")
 	case timeOver:
@@ -208,14 +209,14 @@ func judge(d details, watched, wait time.Duration) (progress, string) {
 
 // lastWords are the last lines that a failed replica wrote.
 func (m *move) lastWords(ctx context.Context, id string, d details) string {
-	said, err := runBoth(context.WithoutCancel(ctx), []string{m.w.engine.docker, "logs", "--tail", "50", id})
+	said, err := command.Both(context.WithoutCancel(ctx), answerTime, []string{m.w.engine.docker, "logs", "--tail", "50", id})
 	if err != nil {
 		return d.State.Error
 	}
 	if said != "" {
 		m.w.cfg.Tell(fmt.Sprintf("last lines of %s:\n%s", strings.TrimPrefix(d.Name, "/"), said))
 	}
-	return lastLines(said, 3)
+	return command.LastLines(said, 3)
 }
 
 func names(containers []container) string {

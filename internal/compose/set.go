@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/command"
 )
 
 // For how long a move waits for another service's in the same project, which may
@@ -114,10 +115,10 @@ func (m *move) warn(format string, args ...any) {
 
 // say records a command; unless this is a dry run it is about to run.
 func (m *move) say(args []string) {
-	command := words(args)
-	m.out.Commands = append(m.out.Commands, command)
+	text := command.Text(args)
+	m.out.Commands = append(m.out.Commands, text)
 	if !m.w.cfg.DryRun {
-		m.w.cfg.Tell("runs " + command)
+		m.w.cfg.Tell("runs " + text)
 	}
 }
 
@@ -254,7 +255,7 @@ func (m *move) docker(ctx context.Context, args ...string) (string, error) {
 	m.say(args)
 	out, err := run(ctx, "", args, m.w.held...)
 	if err != nil {
-		return "", fmt.Errorf("compose: %s: %w", words(args), err)
+		return "", fmt.Errorf("compose: %s: %w", command.Text(args), err)
 	}
 	return out, nil
 }
@@ -275,7 +276,7 @@ func (m *move) clearLeftovers(ctx context.Context) error {
 // bury removes one container by its ID and shows the last lines it wrote.
 func (m *move) bury(ctx context.Context, id, name, state string) error {
 	logs := []string{m.w.engine.docker, "logs", "--tail", "50", id}
-	if said, err := runBoth(ctx, logs); err != nil {
+	if said, err := command.Both(ctx, answerTime, logs); err != nil {
 		m.note("the last lines of %s could not be had: %v", name, err)
 	} else if said != "" {
 		m.w.cfg.Tell(fmt.Sprintf("last lines of %s (%s):\n%s", name, state, said))
@@ -291,7 +292,7 @@ func (m *move) bury(ctx context.Context, id, name, state string) error {
 // It also works once ctx has ended, so that an interrupted run leaves both
 // agreeing.
 func (m *move) settled(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime+graceTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime+command.Grace)
 	defer cancel()
 	if err := m.w.look(ctx); err != nil {
 		// Nobody knows what runs now. The higher number is the one that a later

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/command"
 )
 
 // Apply says whether the engine is moved or only the override file written.
@@ -297,9 +298,9 @@ func (w *Workload) notRunning(ctx context.Context) error {
 	if err := w.unknownService(ctx); err != nil {
 		return err
 	}
-	command := "docker compose " + words(append(w.project.startArgs(), "up", "-d"))
+	start := "docker compose " + command.Text(append(w.project.startArgs(), "up", "-d"))
 	return fmt.Errorf("compose: %w of service %q in %s, and scaling does not start a project; start it with: cd %s && %s%s",
-		ErrNotRunning, w.cfg.Service, w.project.dir, words([]string{w.project.dir}), command, also)
+		ErrNotRunning, w.cfg.Service, w.project.dir, command.Text([]string{w.project.dir}), start, also)
 }
 
 // alsoRuns names the other projects in which a service of that name runs.
