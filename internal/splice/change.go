@@ -18,7 +18,7 @@ type edit struct {
 // change is what a file must become, and the edits that may make it so.
 type change struct {
 	path  []string
-	value int
+	value value
 	// line is where the path leads, for errors.
 	line int
 	// want is the document the changed file must parse to.
@@ -51,7 +51,10 @@ func (c *change) make(src []byte) ([]byte, error) {
 		}
 	}
 	if !ok {
-		return nil, refuse(c.line, "%s cannot be set here without changing something else; set it to %d by hand once", dotted(c.path), c.value)
+		if c.value.tag == "" { // a list's item
+			return nil, refuse(c.line, "%s cannot be changed here without changing something else; change it by hand once", dotted(c.path))
+		}
+		return nil, refuse(c.line, "%s cannot be set here without changing something else; set it to %s by hand once", dotted(c.path), c.value.text)
 	}
 	return out, nil
 }
@@ -67,8 +70,11 @@ func (c *change) try(src []byte, i int) ([]byte, bool) {
 	if !same(c.want, f.doc, c.exact) || !contains(comments(f.doc), c.comments) {
 		return nil, false
 	}
-	n, found, err := f.get(c.path)
-	return out, err == nil && found && n == c.value
+	if c.value.tag == "" { // a list's item
+		return out, true
+	}
+	got, found := f.written(c.path)
+	return out, found && got == c.value.value
 }
 
 // same compares two trees: kinds, tags, values, styles, anchors and order, and

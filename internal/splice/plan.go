@@ -2,14 +2,13 @@ package splice
 
 import (
 	"bytes"
-	"strconv"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // plan finds the change that sets path to value. It alters f's nodes into what
 // the changed file must parse to.
-func (f *file) plan(path []string, value int) (*change, error) {
+func (f *file) plan(path []string, v value) (*change, error) {
 	w, err := f.walk(path)
 	if err != nil {
 		return nil, err
@@ -17,7 +16,7 @@ func (f *file) plan(path []string, value int) (*change, error) {
 	if err := f.owned(w); err != nil {
 		return nil, err
 	}
-	c := &change{path: path, value: value, line: min(w.line(), len(f.text.starts)), want: f.doc, comments: comments(f.doc)}
+	c := &change{path: path, value: v, line: min(w.line(), len(f.text.starts)), want: f.doc, comments: comments(f.doc)}
 	n, rest := w.last(), path[len(w.keys):]
 	switch {
 	case n == nil || n == f.root && isNull(n) && n.Value == "":
@@ -44,7 +43,7 @@ func isFlow(n *yaml.Node) bool {
 	return n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle != 0
 }
 
-// planScalar replaces the digits of a number, inside its quotes if it has any.
+// planScalar replaces a scalar, inside its quotes if it has any.
 func (f *file) planScalar(c *change, n *yaml.Node) error {
 	quote := ""
 	switch {
@@ -56,9 +55,14 @@ func (f *file) planScalar(c *change, n *yaml.Node) error {
 	_, at := f.properties(n)
 	old := quote + n.Value + quote
 	if !bytes.HasPrefix(f.text.src[at:], []byte(old)) {
-		return refuse(n.Line, "%s is not written plainly on one line; write it as %s: %d", dotted(c.path), c.path[len(c.path)-1], c.value)
+		return refuse(n.Line, "%s is not written plainly on one line; write it as %s: %s", dotted(c.path), c.path[len(c.path)-1], c.value.text)
 	}
-	n.Value = strconv.Itoa(c.value)
+	if n.Kind != yaml.ScalarNode {
+		return refuse(n.Line, "%s is no single value; write it as %s: %s", dotted(c.path), c.path[len(c.path)-1], c.value.text)
+	}
+	if n.Value = c.value.value; quote == "" && n.Style&yaml.TaggedStyle == 0 {
+		n.Tag = tagOf(n.Value)
+	}
 	c.exact = true
 	c.only(edit{at, at + len(old), quote + n.Value + quote})
 	return nil
@@ -140,13 +144,6 @@ func (f *file) planFlow(c *change, w way, rest []string) error {
 // over several lines is left to trying: up to the next value.
 func (f *file) planBlock(c *change, w way, rest []string) {
 	n, step := w.last(), f.step(w)
-	lines := blockLines(rest, c.value, n.Content[0].Column-1, step)
-	last := lastLine(n)
-	end := f.text.end(last + 1)
-	if next := nextLine(f.root, last); next > 0 {
-		end = min(end, next)
-	}
-	c.count = end - last
-	c.at = func(i int) edit { return f.text.insertLines(last+1+i, lines) }
+	f.planBehind(c, n, blockLines(rest, c.value, n.Content[0].Column-1, step))
 	n.Content = append(n.Content, chain(rest, c.value, 0, false)...)
 }

@@ -1,20 +1,26 @@
-// Package splice sets one whole number in a YAML file that a person wrote, and
-// leaves every other byte as it was: comments, order, quoting, indentation,
-// anchors, line ends, a byte-order mark, a missing last newline.
+// Package splice changes one thing in a YAML file that a person wrote, a number, a
+// text or an item of a list, and leaves every other byte as it was: comments,
+// order, quoting, indentation, anchors, line ends, a byte-order mark, a missing
+// last newline.
 //
 // Printing a parsed YAML file again does not do that, so nothing is printed:
-// the YAML library says where the number stands, the bytes there are replaced
+// the YAML library says where the value stands, the bytes there are replaced
 // (or a few lines are inserted), the result is parsed again and compared, node
 // by node, with what it should be. Any difference refuses the edit.
 //
 // What is read and refused follows Docker Compose: its tags !reset and
 // !override, its strings that are numbers ("3"), and one document per file.
+//
+// A path is the mapping keys from the top; where it meets a list, the item's
+// number, from 0.
 package splice
 
 import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Error is a file that is not edited, or a value that is not read: what is
@@ -38,10 +44,10 @@ func refuse(line int, format string, args ...any) error {
 	return &Error{Line: line, Problem: fmt.Sprintf(format, args...)}
 }
 
-// Set returns src with the number at path, the mapping keys from the top, set
-// to value. Keys that are missing are inserted in the file's own indentation
-// and line ends; an empty src gives a new file. Where Get already reads value,
-// src comes back as it is. src itself is never written to.
+// Set returns src with the number at path set to value. Keys that are missing
+// are inserted in the file's own indentation and line ends; an empty src gives a
+// new file. Where Get already reads value, src comes back as it is. src itself is
+// never written to.
 //
 // It refuses, with an *Error, what it cannot change without changing something
 // else or losing what a person wrote: a file that is not valid YAML or not a
@@ -63,11 +69,43 @@ func Set(src []byte, path []string, value int) ([]byte, error) {
 	if found && n == value {
 		return src, nil
 	}
-	c, err := f.plan(path, value)
+	c, err := f.plan(path, number(value))
 	if err != nil {
 		return nil, err
 	}
 	return c.make(src)
+}
+
+// SetText is Set of a text, which may be one that looks like a number. It keeps
+// to the quotes that are there. A text that is inserted gets quotes where it
+// could be read as anything else; it must not hold quotes, backslashes or
+// control characters.
+func SetText(src []byte, path []string, value string) ([]byte, error) {
+	if len(path) == 0 || !plain(value) {
+		return nil, refuse(0, "cannot set %s to %q: give a path, and a text of letters, digits and plain punctuation", dotted(path), value)
+	}
+	f, err := parse(src)
+	if err != nil {
+		return nil, err
+	}
+	if got, found := f.written(path); found && got == value {
+		return src, nil
+	}
+	c, err := f.plan(path, scalar(value))
+	if err != nil {
+		return nil, err
+	}
+	return c.make(src)
+}
+
+// written is the scalar at path as it is written, without its quotes.
+func (f *file) written(path []string) (string, bool) {
+	w, err := f.walk(path)
+	if err != nil || len(w.keys) < len(path) {
+		return "", false
+	}
+	n := resolved(w.last())
+	return n.Value, n.Kind == yaml.ScalarNode && !isNull(n)
 }
 
 // Get returns the number at path as Compose reads it: through aliases and
@@ -115,10 +153,17 @@ func (f *file) get(path []string) (int, bool, error) {
 	}
 }
 
-// lookup follows path through decoded mappings; nil where it ends early.
+// lookup follows path through decoded mappings and lists; nil where it ends
+// early.
 func lookup(data any, path []string) any {
 	for _, key := range path {
 		switch m := data.(type) {
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i < 0 || i >= len(m) {
+				return nil
+			}
+			data = m[i]
 		case map[string]any:
 			data = m[key]
 		case map[any]any:

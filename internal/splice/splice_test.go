@@ -316,7 +316,7 @@ func TestSetBehindLongText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := f.plan(replicas("app"), 5)
+	c, err := f.plan(replicas("app"), number(5))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +353,7 @@ func TestTry(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := f.plan(replicas("app"), 5)
+		c, err := f.plan(replicas("app"), number(5))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -373,7 +373,7 @@ func TestTryExact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := f.plan([]string{"a"}, 5)
+	c, err := f.plan([]string{"a"}, number(5))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,10 @@
 package splice
 
-import "go.yaml.in/yaml/v3"
+import (
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // way is how far a path leads in a file.
 type way struct {
@@ -61,7 +65,14 @@ func (f *file) walk(path []string) (way, error) {
 		if at = resolved(at); at.Tag == "!reset" {
 			return w, refuse(at.Line, "%s is tagged !reset, so Compose drops what stands there; remove the tag", w.name())
 		}
-		if at.Kind != yaml.MappingNode || len(w.keys) == len(path) {
+		if len(w.keys) == len(path) {
+			break
+		}
+		if item := itemOf(at, path[len(w.keys)]); item != nil {
+			w.keys, w.values, at = append(w.keys, item), append(w.values, item), item
+			continue
+		}
+		if at.Kind != yaml.MappingNode {
 			break
 		}
 		key, value, err := find(at, path[len(w.keys)])
@@ -73,6 +84,16 @@ func (f *file) walk(path []string) (way, error) {
 		}
 	}
 	return w, nil
+}
+
+// itemOf returns the item of a list that a path's element numbers; nil where n is
+// no list, or a shorter one. An item is its own key.
+func itemOf(n *yaml.Node, number string) *yaml.Node {
+	i, err := strconv.Atoi(number)
+	if n.Kind != yaml.SequenceNode || err != nil || i < 0 || i >= len(n.Content) {
+		return nil
+	}
+	return n.Content[i]
 }
 
 // find returns the key and value of name in a mapping; nil where it is missing.
@@ -121,7 +142,7 @@ func (f *file) owned(w way) error {
 		}
 		tag := n.ShortTag()
 		plain := n.Style&yaml.TaggedStyle == 0 || tag == "!override" ||
-			n.Kind == yaml.MappingNode && tag == "!!map" ||
+			n.Kind == yaml.MappingNode && tag == "!!map" || n.Kind == yaml.SequenceNode && tag == "!!seq" ||
 			n.Kind == yaml.ScalarNode && (tag == "!!int" || tag == "!!str")
 		if !plain {
 			return refuse(n.Line, "%s carries the tag %s; remove the tag", name, tag)
