@@ -5,7 +5,7 @@ SHELL := bash
 # fuzztime is how long each fuzz target runs under "make fuzz".
 fuzztime ?= 10m
 
-.PHONY: help build check test test-all bench fuzz release demo-docker
+.PHONY: help build check test test-all bench fuzz release demo-docker cluster
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,3 +40,10 @@ release: ## static archives for linux on amd64 and arm64, with checksums, in dis
 
 demo-docker: ## the example project scaled on real Docker (a private engine where none runs)
 	examples/compose/demo
+
+cluster: ## a Kubernetes control plane of its own (the first time 5 to 15 minutes), with kubectl
+	@e2e/cluster/cluster start >/dev/null
+	@echo 'A control plane runs; its pods become Ready but run nothing. To use it:'
+	@echo '  eval "$$(e2e/cluster/cluster env)" && kubectl get nodes'
+	@echo 'To stop it and leave no trace:'
+	@echo '  e2e/cluster/cluster stop'
