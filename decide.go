@@ -19,6 +19,8 @@ type Observation struct {
 	// Settings identifies the image and settings that new replicas would have;
 	// empty where unknown.
 	Settings string
+	// Delegate is what else sets the count; nil where nothing does.
+	Delegate *Delegate
 	// Reading is what was read of the load.
 	Reading Reading
 }
@@ -70,6 +72,7 @@ const (
 	TooFewReplicas  Reason = "TooFewReplicas"
 	TooManyReplicas Reason = "TooManyReplicas"
 	FailedScaleUp   Reason = "BackoffAfterFailedStart"
+	LeftToDelegate  Reason = "LeftToDelegate"
 	RaiseOnlyMode   Reason = "RaiseOnlyMode"
 	ObserveMode     Reason = "ObserveMode"
 )
@@ -157,7 +160,7 @@ func Decide(p Policy, s State, o Observation) (Decision, State) {
 	r.bound()
 	r.Want = r.To
 	r.guard(s, o)
-	r.finish()
+	r.finish(o.Delegate != nil && o.Delegate.Acts)
 	return r.Decision, r.next
 }
 
@@ -234,6 +237,9 @@ func (r *run) observe(s State, o Observation, fresh Reason) {
 // notice reports what somebody else did to the count.
 func (r *run) notice(s State, o Observation, fresh Reason) {
 	delta := hands(s, o.Current)
+	if o.Delegate != nil {
+		delta = 0 // that was its work, or may have been
+	}
 	switch {
 	case delta > 0:
 		r.next.Kept = r.now
@@ -343,6 +349,10 @@ func (r *run) guard(s State, o Observation) {
 	case r.To > r.From && f != nil && r.now.Before(f.Until):
 		r.step(StageGuard, r.From, FailedScaleUp, "%s failed; the next attempt comes after %s, or once image or settings change",
 			plural(f.Count, "raise"), clock(f.Until.In(r.now.Location())))
+	case o.Delegate != nil && o.Delegate.Acts && r.To != r.From:
+		r.step(StageGuard, r.From, LeftToDelegate, "%s decides", o.Delegate.Name)
+	case o.Delegate != nil && r.To < r.From:
+		r.step(StageGuard, r.From, LeftToDelegate, "only %s lowers", o.Delegate.Name)
 	case r.p.Mode == RaiseOnly && r.To < r.From:
 		r.step(StageGuard, r.From, RaiseOnlyMode, "--mode=raise-only does not lower")
 	case r.p.Mode == Observe && r.To != r.From:
@@ -350,13 +360,14 @@ func (r *run) guard(s State, o Observation) {
 	}
 }
 
-// finish says what would change the number next, and marks a move as begun.
-func (r *run) finish() {
+// finish says what would change the number next, where that is not left to
+// something else, and marks a move as begun.
+func (r *run) finish(left bool) {
 	if r.To != r.From {
 		to := r.To
 		r.next.Moving = &to
 	}
-	if r.Want != r.To {
+	if left || r.Want != r.To {
 		return // the guard's own step says what it waits for
 	}
 	if r.To < r.p.Max {

@@ -13,8 +13,19 @@ type Replicas struct {
 	// Stopped is set where no replica runs, and says how a person starts one:
 	// scaling is not starting.
 	Stopped error
+	// Delegate is what else sets the count; nil where nothing does.
+	Delegate *Delegate
 	// Warnings are for a person to look into.
 	Warnings []string
+}
+
+// Delegate is an autoscaler that sets the count itself, such as a cluster's
+// HorizontalPodAutoscaler. It alone lowers, and while it acts it alone raises.
+type Delegate struct {
+	// Name is how a person calls it: "HPA app-hpa".
+	Name string
+	// Acts tells that it is at work.
+	Acts bool
 }
 
 // Outcome is what became of a move.

@@ -94,6 +94,9 @@ func (c *stressCommand) eachCount(ctx context.Context, s streams, look func(repl
 	if err != nil {
 		return usage(fmt.Errorf("--scale-with: %w", err))
 	}
+	if f.Provider == k8s {
+		return usage(errors.New("--scale-with: on Kubernetes the HPA would fight that; measure one pod of a Deployment of its own"))
+	}
 	dir, err := f.dir()
 	if err != nil {
 		return err
@@ -103,7 +106,7 @@ func (c *stressCommand) eachCount(ctx context.Context, s streams, look func(repl
 	if ok, err := s.confirm(ctx, question, c.Yes); err != nil || !ok {
 		return errors.Join(err, exit{statusDoubt, errors.New("not confirmed; nothing was changed")})
 	}
-	key := store.Key{Provider: f.Provider, Service: f.Service, Dir: dir}
+	key := store.Key{Provider: string(f.Provider), Service: f.Service, Dir: dir}
 	w, err := compose.Find(ctx, f.workload(s, dir, &key))
 	if err != nil {
 		return err

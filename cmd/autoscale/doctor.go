@@ -96,7 +96,7 @@ func (c *doctorCommand) end(s streams, report doctor.Report, mended []mending, f
 		return ended(status)
 	}
 	e := examined{
-		Version: outputVersion, Provider: c.Provider, Project: report.Project, Service: c.Service, Status: status,
+		Version: outputVersion, Provider: string(c.Provider), Project: report.Project, Service: c.Service, Status: status,
 		Findings: append([]doctor.Finding{}, report.Findings...), Facts: append([]string{}, report.Facts...), Mended: append([]mending{}, mended...),
 	}
 	if failed != nil {
@@ -119,9 +119,18 @@ func ended(status int) error {
 }
 
 func (c *doctorCommand) examine(ctx context.Context, s streams, dir string) (doctor.Report, error) {
-	key := store.Key{Provider: c.Provider, Service: c.Service, Dir: dir}
-	cfg := c.workload(s, dir, &key)
-	return doctor.Examine(ctx, doctor.Setup{Compose: cfg, Metrics: c.source(), StateFile: c.statePath, Now: time.Now()})
+	setup := doctor.Setup{Metrics: c.source(), StateFile: c.statePath, Now: time.Now()}
+	if c.Provider == k8s {
+		metric, err := c.hpaMetric()
+		if err != nil {
+			return doctor.Report{Project: dir}, err
+		}
+		hpa := c.hpa(s, dir, metric)
+		setup.Kubernetes = &hpa
+		return doctor.Examine(ctx, setup)
+	}
+	setup.Compose = c.workload(s, dir, &store.Key{Provider: string(c.Provider), Service: c.Service, Dir: dir})
+	return doctor.Examine(ctx, setup)
 }
 
 // print shows the report to people.

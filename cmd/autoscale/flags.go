@@ -12,15 +12,14 @@ import (
 	"time"
 
 	"github.com/five-keys/autoscale"
-	"github.com/five-keys/autoscale/internal/compose"
 	"github.com/five-keys/autoscale/internal/prometheus"
 )
 
 // flags are the contract's, of one decision. The commands beside it take them
 // too, so that a line that works can be given to each.
 type flags struct {
-	Provider string `required:"" placeholder:"compose" help:"What runs the service: compose."`
-	Service  string `default:"app" placeholder:"app" help:"The Compose service."`
+	Provider provider `required:"" placeholder:"compose|k8s" help:"What runs the service: compose, k8s."`
+	Service  string   `default:"app" placeholder:"app" help:"The Compose service, or the Deployment."`
 
 	Min       whole     `group:"number" required:"" placeholder:"N" help:"Fewest replicas."`
 	Max       whole     `group:"number" required:"" placeholder:"N" help:"Most replicas."`
@@ -37,21 +36,50 @@ type flags struct {
 	RPSMetricType string   `group:"readings" name:"rps-metric-type" enum:",gauge,counter" default:"" placeholder:"gauge|counter" help:"What the metric is, where the page does not say."`
 	MetricsHeader []string `group:"readings" sep:"none" placeholder:"NAME: VALUE" help:"Request header for the metrics page; repeatable, never printed."`
 
-	ComposeFile string        `group:"compose" default:"deploy/compose.override.yml" placeholder:"deploy/compose.override.yml" help:"Override file that carries the count."`
-	ProjectDir  string        `group:"compose" default:"." placeholder:"." help:"The Compose project's folder; relative paths count from it."`
-	File        []string      `group:"compose" short:"f" sep:"none" placeholder:"FILE" help:"Compose file, as the running project was started with; repeatable."`
-	ProjectName string        `group:"compose" short:"p" placeholder:"NAME" help:"Compose project, where the folder does not tell."`
-	EnvFile     []string      `group:"compose" sep:"none" placeholder:"FILE" help:"Environment file, as the running project was started with; repeatable."`
-	Profile     []string      `group:"compose" sep:"none" placeholder:"NAME" help:"Compose profile; repeatable."`
-	Docker      string        `group:"compose" default:"docker" placeholder:"docker" help:"The docker command."`
-	Wait        *seconds      `group:"compose" placeholder:"SECONDS" help:"How long a new replica may take to be healthy; default: by its health check, at least 60 s."`
-	Start       bool          `group:"compose" help:"Start --min replicas where none runs."`
-	Apply       compose.Apply `group:"compose" enum:"auto,always,never" default:"auto" placeholder:"auto" help:"Whether the engine is moved: auto (where docker is), always, never (only the file is written)."`
+	ComposeFile string   `group:"compose" default:"deploy/compose.override.yml" placeholder:"deploy/compose.override.yml" help:"Override file that carries the count."`
+	File        []string `group:"compose" short:"f" sep:"none" placeholder:"FILE" help:"Compose file, as the running project was started with; repeatable."`
+	ProjectName string   `group:"compose" short:"p" placeholder:"NAME" help:"Compose project, where the folder does not tell."`
+	EnvFile     []string `group:"compose" sep:"none" placeholder:"FILE" help:"Environment file, as the running project was started with; repeatable."`
+	Profile     []string `group:"compose" sep:"none" placeholder:"NAME" help:"Compose profile; repeatable."`
+	Docker      string   `group:"compose" default:"docker" placeholder:"docker" help:"The docker command."`
+	Wait        *seconds `group:"compose" placeholder:"SECONDS" help:"How long a new replica may take to be healthy; default: by its health check, at least 60 s."`
+
+	Namespace  string `group:"k8s" short:"n" placeholder:"NAME" help:"The Deployment's namespace; default: the context's own."`
+	Context    string `group:"k8s" placeholder:"NAME" help:"The context in kubectl's configuration; default: the current one."`
+	Kubeconfig string `group:"k8s" placeholder:"FILE" help:"kubectl's configuration; default: its own."`
+	CPUTarget  int    `group:"k8s" name:"cpu-target" default:"75" placeholder:"75" help:"Average CPU utilisation, per cent, in the HPA; 0 leaves CPU out."`
+	HPAFile    string `group:"k8s" name:"hpa-file" default:"k8s/hpa.yaml" placeholder:"k8s/hpa.yaml" help:"Where the HorizontalPodAutoscaler's manifest is written."`
+	Kubectl    string `group:"k8s" default:"kubectl" placeholder:"kubectl" help:"The kubectl command."`
+
+	ProjectDir string `group:"run" default:"." placeholder:"." help:"The project's folder; relative paths count from it."`
+	Start      bool   `group:"run" help:"Start --min replicas where none runs."`
+	Apply      string `group:"run" enum:"auto,always,never" default:"auto" placeholder:"auto" help:"Whether engine or cluster are changed: auto (where docker or kubectl is), always, never (only the file is written)."`
 
 	Mode      autoscale.Mode `group:"run" enum:"auto,raise-only,observe" default:"auto" placeholder:"auto" help:"How much of a decision is acted on: auto, raise-only, observe (nothing)."`
 	StateFile string         `group:"run" default:"tools/.autoscale_state.json" placeholder:"tools/.autoscale_state.json" help:"What must be remembered between runs."`
 	DryRun    bool           `group:"run" help:"Decide and explain; write and change nothing."`
 	Output    string         `group:"run" enum:"text,json" default:"text" placeholder:"text" help:"text: one dated line; json: one documented object."`
+}
+
+// provider is what runs the service.
+type provider string
+
+// The providers that there are.
+const (
+	composed provider = "compose"
+	k8s      provider = "k8s"
+)
+
+// UnmarshalText reads a provider's name.
+func (p *provider) UnmarshalText(text []byte) error {
+	switch *p = provider(text); *p {
+	case composed, k8s:
+	case "kubernetes":
+		*p = k8s
+	default:
+		return fmt.Errorf("%q: give compose or k8s", text)
+	}
+	return nil
 }
 
 // policy is the flags' part of the decision.
@@ -66,21 +94,21 @@ func (c *flags) policy() autoscale.Policy {
 // Validate, which would complain of zeros before it says which flags are missing.
 func (c *flags) check() error {
 	var errs []error
-	if c.Provider != "compose" {
-		errs = append(errs, fmt.Errorf("--provider=%s: this version knows compose", c.Provider))
-	}
 	if c.Service == "" {
-		errs = append(errs, errors.New("--service is empty; name the Compose service"))
+		errs = append(errs, errors.New("--service is empty; name the Compose service, or the Deployment"))
 	}
 	errs = append(errs, c.policy().Validate())
 	each := slices.ContainsFunc(c.MetricsURL, func(u string) bool { return strings.Contains(u, "{replica}") })
-	if c.Min == 0 && (each || c.MetricsScope != "service") {
+	if c.Provider == k8s {
+		errs = append(errs, c.checkKubernetes())
+	}
+	if c.Provider == composed && c.Min == 0 && (each || c.MetricsScope != "service") {
 		errs = append(errs, errors.New("--min=0: without a replica nobody would see the load come back; set --min=1, or read a proxy's metrics and say --metrics-scope=service"))
 	}
 	if each && c.MetricsScope == "service" {
 		errs = append(errs, errors.New("--metrics-scope=service: a URL with {replica} speaks for one replica; leave one of the two away"))
 	}
-	if each && c.Apply == compose.ApplyNever {
+	if c.Provider == composed && each && c.Apply == "never" {
 		errs = append(errs, errors.New("--apply=never: {replica} needs the engine, which is not asked; give a URL that speaks for the whole service"))
 	}
 	if c.Wait != nil && *c.Wait < 0 {
@@ -104,7 +132,7 @@ func (c *flags) dir() (string, error) {
 		return "", fmt.Errorf("--project-dir=%s: %w", c.ProjectDir, err)
 	}
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return "", fmt.Errorf("--project-dir=%s is no folder; name the one that the Compose project lies in", c.ProjectDir)
+		return "", fmt.Errorf("--project-dir=%s is no folder; name the one that the project lies in", c.ProjectDir)
 	}
 	return dir, nil
 }

@@ -151,7 +151,7 @@ func newParser(ctx context.Context, out, errs io.Writer, done func(int), s strea
 func kongGroups() kong.Option {
 	return kong.ExplicitGroups([]kong.Group{
 		{Key: "number", Title: "The number:"}, {Key: "readings", Title: "Readings:"},
-		{Key: "compose", Title: "Compose:"}, {Key: "run", Title: "This run:"},
+		{Key: "compose", Title: "Compose:"}, {Key: "k8s", Title: "Kubernetes:"}, {Key: "run", Title: "This run:"},
 		{Key: "load", Title: "The load:"}, {Key: "open", Title: "At a pace of its own:"}, {Key: "http", Title: "HTTP:"}, {Key: "capacity", Title: "What the server carries:"},
 		{Key: "report", Title: "The report:"},
 	})

@@ -27,7 +27,7 @@ func TestFlags(t *testing.T) {
 	dir := t.TempDir()
 	good := []string{"--provider=compose", "--min=1", "--max=5", "--rps-target=40", "--project-dir=" + dir, "--apply=never"}
 	for wrong, says := range map[string]string{
-		"--provider=k8s":                    "this version knows compose",
+		"--provider=swarm":                  `"swarm": give compose or k8s`,
 		"--min=-1":                          "--min=-1",
 		"--min=6":                           "--min=6 is above --max=5",
 		"--min=one":                         `"one" is no whole number`,
@@ -75,7 +75,7 @@ func TestOtherCalls(t *testing.T) {
 		says   string
 	}{
 		{nil, statusUsage, "no flags; see: autoscale --help"},
-		{[]string{"--help"}, statusDone, "Usage: autoscale --provider=compose --min=N"},
+		{[]string{"--help"}, statusDone, "Usage: autoscale --provider=compose|k8s --min=N"},
 		{[]string{"version"}, statusDone, "autoscale "},
 		{[]string{"--version"}, statusDone, "autoscale "},
 		{[]string{"simulate"}, statusUsage, `this version has no command "simulate"`},

@@ -25,8 +25,9 @@ type document struct {
 	DryRun   bool   `json:"dry_run"`
 	// Status is the exit status.
 	Status int `json:"status"`
-	// Reason is the decision's, "Started" where --start acted, or "Failed" where no
-	// decision was made.
+	// Reason is the decision's, "Started" where --start acted, "Declared" where
+	// nothing but a manifest was to be written, or "Failed" where no decision was
+	// made.
 	Reason string `json:"reason"`
 	// Decision is absent where the run ended before one was made.
 	Decision *autoscale.Decision `json:"decision,omitempty"`
@@ -57,7 +58,7 @@ func (c *scaleCommand) print(s streams, r result) error {
 
 func (c *scaleCommand) printJSON(out io.Writer, r result) error {
 	d := document{
-		Version: outputVersion, Provider: c.Provider, Project: orElse(r.key.Project, r.key.Dir), Service: c.Service, DryRun: c.DryRun,
+		Version: outputVersion, Provider: string(c.Provider), Project: orElse(r.key.Project, r.key.Dir), Service: c.Service, DryRun: c.DryRun,
 		Status: r.status(), Reason: "Failed", Outcome: r.report.Outcome, Warnings: append([]string{}, r.report.Warnings...),
 	}
 	if r.decided {
@@ -70,8 +71,11 @@ func (c *scaleCommand) printJSON(out io.Writer, r result) error {
 			}
 		}
 	}
-	if r.started {
+	switch {
+	case r.started:
 		d.Reason = "Started"
+	case r.declared && !r.decided && r.err == nil:
+		d.Reason = "Declared"
 	}
 	if r.err != nil {
 		d.Error = r.err.Error()

@@ -33,8 +33,9 @@ those that name the service and where its files lie. With --rps-target it also
 looks whether the load needs more replicas than it would leave.
 
 Removes the schedule that "autoscale schedule install" made, sets the replicas
-to 1, and removes this service's state and journal. It shows that beforehand and
-asks; --dry-run shows it and ends. Run it again as often as you like.
+to 1 (on Kubernetes: deletes the HPA and its manifest, and leaves the count), and
+removes this service's state and journal. It shows that beforehand and asks;
+--dry-run shows it and ends. Run it again as often as you like.
 
 Exit status: 0 all of it is undone; 1 something is left, and is named; 2 flags
 wrong in themselves, or nobody there to be asked and no --yes.`
@@ -52,15 +53,22 @@ type undoing struct {
 
 // plan is what a rollback of one service comes to.
 type plan struct {
-	w        *compose.Workload
-	file     *store.File
-	keys     []store.Key
-	steps    []*undoing
-	concerns []string // what the person who confirms should know
-	below    string   // why the count is, or may be, too low for the load; empty where it is not
-	current  int      // replicas that the plan rests on
-	kept     *before
-	foreign  []schedule.Entry
+	w            *compose.Workload // nil on Kubernetes
+	dir, project string
+	// hold has what is changed keep a lock.
+	hold func(*store.Lock)
+	// recheck looks, once no other run can be at work, whether the plan is still
+	// what was confirmed.
+	recheck func(context.Context) error
+	// stateFolder is the folder of the state file, where that was made with it.
+	stateFolder string
+	file        *store.File
+	keys        []store.Key
+	steps       []*undoing
+	concerns    []string // what the person who confirms should know
+	below       string   // why the count is, or may be, too low for the load; empty where it is not
+	current     int      // replicas that the plan rests on
+	foreign     []schedule.Entry
 }
 
 // before is what is kept of the time before the first run.
@@ -93,11 +101,11 @@ func exists(path string) bool {
 // be missing.
 func (c *rollbackCommand) check() error {
 	var errs []error
-	if c.Provider != "" && c.Provider != "compose" {
-		errs = append(errs, fmt.Errorf("--provider=%s: this version knows compose", c.Provider))
-	}
 	if c.Service == "" {
-		errs = append(errs, errors.New("--service is empty; name the Compose service"))
+		errs = append(errs, errors.New("--service is empty; name the Compose service, or the Deployment"))
+	}
+	if c.Provider == k8s && c.Replicas != nil {
+		errs = append(errs, fmt.Errorf("--replicas: without the HPA the Deployment keeps the count it has; set another with kubectl scale deployment/%s --replicas=%d", c.Service, *c.Replicas))
 	}
 	if c.Replicas != nil && *c.Replicas < 1 {
 		errs = append(errs, fmt.Errorf("--replicas=%d: at least 1 is left running; to stop the service use docker compose stop", *c.Replicas))
@@ -113,13 +121,19 @@ func (c *rollbackCommand) Run(ctx context.Context, s streams) error {
 	if err := c.check(); err != nil {
 		return usage(err)
 	}
-	c.Provider = "compose"
+	if c.Provider == "" {
+		c.Provider = composed
+	}
 	dir, err := c.dir()
 	if err != nil {
 		return c.end(s, &plan{}, err)
 	}
-	key := store.Key{Provider: c.Provider, Service: c.Service, Dir: dir}
-	p, err := c.plan(ctx, s, &key)
+	key := store.Key{Provider: string(c.Provider), Service: c.Service, Dir: dir}
+	planned := c.plan
+	if c.Provider == k8s {
+		planned = c.planKubernetes
+	}
+	p, err := planned(ctx, s, &key)
 	if p != nil && p.w != nil {
 		defer p.w.Close()
 	}
@@ -170,7 +184,10 @@ func (c *rollbackCommand) plan(ctx context.Context, s streams, key *store.Key) (
 	if key.Project == "" {
 		key.Project = p.w.Dir()
 	}
-	p.file = store.Open(c.statePath(p.w.Dir()))
+	p.dir, p.project = p.w.Dir(), p.w.Project()
+	p.hold = func(lock *store.Lock) { p.w.Hold(lock) }
+	p.recheck = func(ctx context.Context) error { return p.notRaised(ctx) }
+	p.file = store.Open(c.statePath(p.dir))
 	if p.keys, err = p.remembered(*key); err != nil {
 		return p, err
 	}
@@ -181,18 +198,19 @@ func (c *rollbackCommand) plan(ctx context.Context, s streams, key *store.Key) (
 	if err != nil {
 		return p, err
 	}
-	if err := p.schedules(ctx, c.Service); err != nil {
+	if err := p.schedules(ctx, c.Service, c.Provider); err != nil {
 		return p, err
 	}
-	kept, err := p.before(*key)
-	if err != nil {
+	var kept *before
+	if found, err := p.before(*key, &kept); err != nil {
 		return p, err
+	} else if found {
+		p.stateFolder = kept.StateFolder
 	}
 	if err := c.planCount(ctx, p, seen, kept, *key); err != nil {
 		return p, err
 	}
-	p.kept = kept
-	p.planMemory(kept)
+	p.planMemory()
 	// A misspelt service, or another folder, is no success.
 	if len(p.steps) == 0 && seen.Stopped != nil && !errors.Is(seen.Stopped, compose.ErrNotRunning) {
 		return p, seen.Stopped
@@ -216,8 +234,8 @@ func (p *plan) remembered(key store.Key) ([]store.Key, error) {
 }
 
 // schedules plans to remove what we installed, and finds what others did.
-func (p *plan) schedules(ctx context.Context, service string) error {
-	entries, warnings, err := schedule.Find(ctx, schedule.Workload{Service: service, Dir: p.w.Dir()})
+func (p *plan) schedules(ctx context.Context, service string, by provider) error {
+	entries, warnings, err := schedule.Find(ctx, schedule.Workload{Service: service, Dir: p.dir, Provider: string(by)})
 	p.concerns = append(p.concerns, warnings...)
 	for _, e := range entries {
 		switch {
@@ -232,18 +250,17 @@ func (p *plan) schedules(ctx context.Context, service string) error {
 	return err
 }
 
-// before is what was kept of the time before the first run; nil where nothing
-// was.
-func (p *plan) before(key store.Key) (*before, error) {
+// before reads what was kept of the time before the first run; found is false,
+// and kept stays as it is, where nothing was.
+func (p *plan) before(key store.Key, kept any) (found bool, err error) {
 	text, err := p.file.Before(key)
 	if err != nil || text == nil {
-		return nil, err
+		return false, err
 	}
-	var b before
-	if err := json.Unmarshal(text, &b); err != nil {
-		return nil, fmt.Errorf("what state file %s keeps of the time before the first run cannot be read: %w", p.file.Path(), err)
+	if err := json.Unmarshal(text, kept); err != nil {
+		return false, fmt.Errorf("what state file %s keeps of the time before the first run cannot be read: %w", p.file.Path(), err)
 	}
-	return &b, nil
+	return true, nil
 }
 
 // planCount plans how the count goes back.
@@ -288,6 +305,18 @@ func (c *rollbackCommand) planCount(ctx context.Context, p *plan, seen autoscale
 	}
 	if runs && to < now {
 		c.planLoad(ctx, p, to, key)
+	}
+	return nil
+}
+
+// notRaised is an error where there are more replicas than the plan rests on.
+func (p *plan) notRaised(ctx context.Context) error {
+	now, err := p.w.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	if now.Current > p.current { // by a run that was waited for, say
+		return fmt.Errorf("the replicas were raised meanwhile, from %d to %d, and to lower those is not what was confirmed; run this again", p.current, now.Current)
 	}
 	return nil
 }
@@ -377,7 +406,7 @@ func (p *plan) forgets(path string, key store.Key) bool {
 }
 
 // planMemory plans to forget: the state last, since it knows what stood before.
-func (p *plan) planMemory(kept *before) {
+func (p *plan) planMemory() {
 	journal := p.file.Journal()
 	for _, key := range p.keys {
 		if n := journal.Count(key); n > 0 && !p.forgets(journal.Path(), key) {
@@ -392,8 +421,8 @@ func (p *plan) planMemory(kept *before) {
 		if state, _, err := p.file.Load(key); (err != nil || state.Known()) && !p.forgets(p.file.Path(), key) {
 			p.steps = append(p.steps, &undoing{What: "state", about: p.file.Path() + key.String(), Text: fmt.Sprintf("remove this service's entry from %s", p.file.Path()), do: func(context.Context) error {
 				err := p.file.Remove(key)
-				if err == nil && kept != nil && kept.StateFolder != "" {
-					_ = os.Remove(kept.StateFolder) // stays where something else lies in it
+				if err == nil && p.stateFolder != "" {
+					_ = os.Remove(p.stateFolder) // stays where something else lies in it
 				}
 				return err
 			}})

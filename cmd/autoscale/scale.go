@@ -13,6 +13,10 @@ func (c *scaleCommand) Help() string {
 
   autoscale --provider=compose --min=1 --max=5 --rps-target=40 --metrics-url='http://{replica}:8000/metrics' --service=app
 
+and for a Deployment on Kubernetes, whose HPA it sets up and starts:
+
+  autoscale --provider=k8s --min=2 --max=10 --rps-target=50 --cpu-target=70 --metrics-url=http://metrics.local/metrics --service=app --namespace=prod
+
 Add --dry-run to see the decision without anything being written or moved.
 Exit status: 0 as decided; 1 doubt, a refusal or a failure, and nothing was
 lowered; 2 flags wrong in themselves.

@@ -59,17 +59,17 @@ func (l ofLine) workload(ctx context.Context, s streams) (schedule.Workload, err
 		return schedule.Workload{}, usage(err)
 	}
 	dir, err := f.home(ctx, s)
-	return schedule.Workload{Service: f.Service, Dir: dir}, err
+	return schedule.Workload{Service: f.Service, Dir: dir, Provider: string(f.Provider)}, err
 }
 
 // home is the folder of the project that the flags mean: that of the one that
 // runs, which need not be the one they name. Where that cannot be asked, it is.
 func (c *flags) home(ctx context.Context, s streams) (string, error) {
 	dir, err := c.dir()
-	if err != nil {
-		return "", err
+	if err != nil || c.Provider == k8s {
+		return dir, err
 	}
-	w, err := compose.Find(ctx, c.workload(s, dir, &store.Key{Provider: c.Provider, Service: c.Service, Dir: dir}))
+	w, err := compose.Find(ctx, c.workload(s, dir, &store.Key{Provider: string(c.Provider), Service: c.Service, Dir: dir}))
 	if err != nil {
 		return dir, ctx.Err()
 	}
@@ -120,7 +120,7 @@ func (p schedulePlan) job(ctx context.Context, s streams) (schedule.Job, []strin
 	}
 	system := p.System || p.Systemd && !p.User && os.Geteuid() == 0
 	j := schedule.Job{
-		Workload: schedule.Workload{Service: f.Service, Dir: dir}, Name: p.Name, Unit: p.Unit, Every: time.Duration(p.Every),
+		Workload: schedule.Workload{Service: f.Service, Dir: dir, Provider: string(f.Provider)}, Name: p.Name, Unit: p.Unit, Every: time.Duration(p.Every),
 		Folder: folder, Command: append([]string{binary}, p.words()...), Log: p.Log, Writable: f.writable(dir), System: system, User: "root",
 	}
 	if j.Name == "" {
@@ -136,7 +136,11 @@ func (p schedulePlan) job(ctx context.Context, s streams) (schedule.Job, []strin
 		return schedule.Job{}, nil, fmt.Errorf("--log: %w", err)
 	}
 	var warnings []string
-	j.Env, warnings = schedule.Environment(os.Environ(), p.kind(), system, f.Docker)
+	tools := schedule.ComposeTools(f.Docker)
+	if f.Provider == k8s {
+		tools = schedule.KubernetesTools(f.Kubectl)
+	}
+	j.Env, warnings = schedule.Environment(os.Environ(), p.kind(), system, tools)
 	if shown := strings.Join(p.words(), " "); schedule.Shown(shown) != shown {
 		warnings = append(warnings, "what --metrics-url or --metrics-header log in with will stand in a file that others may read; where it is secret, use a page that needs none")
 	}
@@ -196,6 +200,9 @@ func (c *flags) writable(dir string) []string {
 		}
 	}
 	override := c.ComposeFile
+	if c.Provider == k8s {
+		override = c.HPAFile
+	}
 	if !filepath.IsAbs(override) {
 		override = filepath.Join(dir, override)
 	}

@@ -58,9 +58,9 @@ func (c *rollbackCommand) show(s streams, p *plan) {
 	}
 	// What cannot be written nobody reads; the question after it decides.
 	if len(p.steps) == 0 {
-		_, _ = fmt.Fprintf(s.out, "Service %q in %s: nothing is left to undo.\n", c.Service, p.w.Dir())
+		_, _ = fmt.Fprintf(s.out, "Service %q in %s: nothing is left to undo.\n", c.Service, p.dir)
 	} else {
-		_, _ = fmt.Fprintf(s.out, "Rolling back service %q in %s:\n", c.Service, p.w.Dir())
+		_, _ = fmt.Fprintf(s.out, "Rolling back service %q in %s:\n", c.Service, p.dir)
 	}
 	for _, step := range p.steps {
 		_, _ = fmt.Fprintf(s.out, "  %-9s %s\n", step.What, step.Text)
@@ -103,16 +103,12 @@ func (p *plan) carryOut(ctx context.Context, s streams, c *rollbackCommand) erro
 			if err != nil {
 				return err
 			}
-			p.w.Hold(lock)
+			p.hold(lock)
 			unlock, locked = lock.Unlock, true
-			now, err := p.w.Observe(ctx)
-			if err != nil {
+			if err := p.recheck(ctx); err != nil {
 				return err
 			}
-			if now.Current > p.current { // by a run that was waited for, say
-				return fmt.Errorf("the replicas were raised meanwhile, from %d to %d, and to lower those is not what was confirmed; run this again", p.current, now.Current)
-			}
-			p.planMemory(p.kept) // that run may have been the first to write anything
+			p.planMemory() // that run may have been the first to write anything
 		}
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w\nwhat was done before stays done; run this again for the rest", step.What, err)
@@ -141,11 +137,8 @@ func (c *rollbackCommand) end(s streams, p *plan, err error) error {
 		return nil
 	}
 	r := rolledBack{
-		Version: outputVersion, Provider: c.Provider, Service: c.Service, DryRun: c.DryRun, Status: status,
+		Version: outputVersion, Provider: string(c.Provider), Project: p.project, Service: c.Service, DryRun: c.DryRun, Status: status,
 		Steps: append([]*undoing{}, p.steps...), Warnings: append([]string{}, p.concerns...),
-	}
-	if p.w != nil {
-		r.Project = p.w.Project()
 	}
 	if err != nil {
 		r.Error = err.Error()

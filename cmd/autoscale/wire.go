@@ -32,6 +32,8 @@ type result struct {
 	report control.Report
 	// decided tells that report.Decision holds one.
 	decided bool
+	// declared tells that an HPA's manifest is as it should be.
+	declared bool
 	// started tells that --start did, or would do, what it is for.
 	started bool
 	err     error
@@ -45,9 +47,17 @@ func (r result) status() int {
 	return statusDone
 }
 
-// once finds the workload, keeps other runs off it, and makes one step.
+// once makes one step with the provider that was asked for.
 func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
-	r := result{key: store.Key{Provider: c.Provider, Service: c.Service, Dir: dir}}
+	if c.Provider == k8s {
+		return c.onKubernetes(ctx, s, dir)
+	}
+	return c.onCompose(ctx, s, dir)
+}
+
+// onCompose finds the workload, keeps other runs off it, and makes one step.
+func (c *scaleCommand) onCompose(ctx context.Context, s streams, dir string) result {
+	r := result{key: store.Key{Provider: string(c.Provider), Service: c.Service, Dir: dir}}
 	source, err := prometheus.New(c.source())
 	if err != nil {
 		r.err = err
@@ -103,8 +113,13 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 	return r
 }
 
+// starter starts a service of which nothing runs.
+type starter interface {
+	StartMin(ctx context.Context, count int) (autoscale.Outcome, error)
+}
+
 // start is what --start does where nothing runs.
-func (r *result) start(ctx context.Context, w *compose.Workload, count int, dry bool) {
+func (r *result) start(ctx context.Context, w starter, count int, dry bool) {
 	outcome, err := w.StartMin(ctx, count)
 	r.report.Outcome, r.err = &outcome, err
 	r.started = err == nil
@@ -118,7 +133,7 @@ func (c *flags) workload(s streams, dir string, key *store.Key) compose.Config {
 	cfg := compose.Config{
 		Service: c.Service, Dir: dir, DirGiven: c.ProjectDir != ".", OverrideFile: c.ComposeFile,
 		Files: c.File, EnvFiles: c.EnvFile, Profiles: c.Profile, ProjectName: c.ProjectName,
-		Docker: c.Docker, Apply: c.Apply, DryRun: c.DryRun, Max: int(c.Max),
+		Docker: c.Docker, Apply: compose.Apply(c.Apply), DryRun: c.DryRun, Max: int(c.Max),
 		Tell: func(text string) {
 			// What moves goes on, whether or not somebody reads of it.
 			_ = c.line(s.err, time.Now(), "", text)
@@ -158,7 +173,9 @@ func (c *flags) missed(ctx context.Context, dir string) error {
 	file := store.Open(c.statePath(dir))
 	keys, err := file.Keys(dir, c.Service)
 	for _, key := range keys {
-		err = errors.Join(err, missedOf(ctx, file, key, now))
+		if key.Provider == string(c.Provider) {
+			err = errors.Join(err, missedOf(ctx, file, key, now))
+		}
 	}
 	return err
 }
@@ -199,7 +216,7 @@ func unreachableHint(reading autoscale.Reading) []string {
 // dockerLost is the error of a run that finds no docker where an earlier one
 // did: a cron job's PATH, usually.
 func (c *flags) dockerLost(file *store.File, w *compose.Workload) error {
-	if w.Moves() || c.Apply != compose.ApplyAuto {
+	if w.Moves() || c.Apply != "auto" {
 		return nil
 	}
 	applied, err := file.Applied(w.Dir(), c.Service)

@@ -95,7 +95,8 @@ func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, e
 		return report, fmt.Errorf("interrupted while the load was read; nothing was changed: %w", context.Cause(ctx))
 	}
 	decision, next := autoscale.Decide(c.Policy, state, autoscale.Observation{
-		At: now, Signal: c.signal(state, report.Reading), Current: seen.Current, Replicas: seen.Running, Settings: seen.Settings, Reading: report.Reading,
+		At: now, Signal: c.signal(state, report.Reading), Current: seen.Current, Replicas: seen.Running, Settings: seen.Settings, Delegate: seen.Delegate,
+		Reading: report.Reading,
 	})
 	report.Decision = decision
 	report.Warnings = append(report.Warnings, decision.Warnings...)

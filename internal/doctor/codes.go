@@ -1,8 +1,11 @@
 package doctor
 
-import "github.com/five-keys/autoscale/internal/compose"
+import (
+	"github.com/five-keys/autoscale/internal/compose"
+	"github.com/five-keys/autoscale/internal/kubernetes"
+)
 
-// Codes of findings that are not the Compose project's.
+// Codes of findings that are neither the Compose project's nor the cluster's.
 const (
 	CodeUnreachable  = "metrics-unreachable"
 	CodeLate         = "metrics-late"
@@ -28,7 +31,8 @@ func level(code string) Level {
 		return LevelNote
 	case CodeSlow, CodeTracked, CodeTwoSchedules, CodeSilent,
 		compose.CodeEngineOld, compose.CodeNotCarried, compose.CodeSharedVolume, compose.CodeNoHealthCheck, compose.CodeNoGracePeriod,
-		compose.CodeNoRestart, compose.CodeUnset, compose.CodeMemory, compose.CodeCPU, compose.CodeProxy:
+		compose.CodeNoRestart, compose.CodeUnset, compose.CodeMemory, compose.CodeCPU, compose.CodeProxy,
+		kubernetes.CodeReplicasOwned, kubernetes.CodeDisruption, kubernetes.CodeAboveMax:
 		return LevelWarning
 	}
 	return LevelError

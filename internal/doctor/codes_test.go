@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,8 +53,9 @@ func TestCodes(t *testing.T) {
 		}
 	}
 	provoked := read(t, "../../e2e/doctor_test.go") + read(t, "../../e2e/schedule_test.go")
-	all := append(codes(t, "codes.go"), codes(t, "../compose/problem.go")...)
-	if len(all) < 35 {
+	provoked += read(t, "../../e2e/kubernetes/doctor_test.go")
+	all := slices.Concat(codes(t, "codes.go"), codes(t, "../compose/problem.go"), codes(t, "../kubernetes/problem.go"))
+	if len(all) < 55 {
 		t.Fatalf("only %d codes", len(all))
 	}
 	for _, code := range all {

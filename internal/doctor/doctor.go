@@ -10,6 +10,7 @@ import (
 
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/compose"
+	"github.com/five-keys/autoscale/internal/kubernetes"
 	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/schedule"
 	"github.com/five-keys/autoscale/internal/store"
@@ -47,7 +48,7 @@ type Fix struct {
 
 // Report is what an examination came to.
 type Report struct {
-	// Project is the Compose project's name, or the folder's path where nothing
+	// Project is the Compose project's name, the namespace, or the folder's path where nothing
 	// that was found says one.
 	Project string
 	// Facts are what is so, in short lines, for people.
@@ -76,10 +77,12 @@ func (r *Report) fact(format string, args ...any) {
 	r.Facts = append(r.Facts, fmt.Sprintf(format, args...))
 }
 
-// Setup is what is examined.
+// Setup is what is examined: a Compose service, or where Kubernetes is set a
+// Deployment.
 type Setup struct {
-	Compose compose.Config
-	Metrics prometheus.Config
+	Compose    compose.Config
+	Kubernetes *kubernetes.Config
+	Metrics    prometheus.Config
 	// StateFile names the state file of the project in folder dir.
 	StateFile func(dir string) string
 	// Now is the time that ages are counted to.
@@ -89,6 +92,9 @@ type Setup struct {
 // Examine looks at everything and changes nothing. An error says that the
 // looking itself failed; the Report holds what was seen until then.
 func Examine(ctx context.Context, s Setup) (Report, error) {
+	if s.Kubernetes != nil {
+		return s.examineCluster(ctx)
+	}
 	r := Report{Project: s.Compose.Dir}
 	source, err := prometheus.New(s.Metrics)
 	if err != nil {
@@ -108,22 +114,27 @@ func Examine(ctx context.Context, s Setup) (Report, error) {
 		tracked(ctx, &r, w)
 	}
 	s.metrics(ctx, &r, source, seen.Running, ports)
+	return r, s.scheduled(ctx, &r, schedule.Workload{Service: s.Compose.Service, Dir: dir, Provider: "compose"})
+}
+
+// scheduled looks at what runs the decision again and again.
+func (s Setup) scheduled(ctx context.Context, r *Report, w schedule.Workload) error {
 	if ctx.Err() != nil {
-		return r, fmt.Errorf("interrupted: %w", context.Cause(ctx))
+		return fmt.Errorf("interrupted: %w", context.Cause(ctx))
 	}
-	last, err := lastRun(store.Open(s.StateFile(dir)).Journal(), s.Compose.Service, dir)
+	last, err := lastRun(store.Open(s.StateFile(w.Dir)).Journal(), w)
 	if err != nil {
 		r.fact("journal: %v", err)
 	}
-	entries, warnings, err := schedule.Find(ctx, schedule.Workload{Service: s.Compose.Service, Dir: dir})
+	entries, warnings, err := schedule.Find(ctx, w)
 	for _, warning := range warnings {
 		r.fact("schedule: %s", warning)
 	}
 	if err != nil {
-		return r, err
+		return err
 	}
-	scheduled(&r, entries, last, s.Now)
-	return r, nil
+	scheduled(r, entries, last, s.Now)
+	return nil
 }
 
 // workload finds the service and what speaks against scaling it. It is nil

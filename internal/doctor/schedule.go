@@ -14,13 +14,14 @@ import (
 
 // lastRun is when the last decision on the service was made; zero where none is
 // recorded.
-func lastRun(journal *store.Journal, service, dir string) (last time.Time, err error) {
+func lastRun(journal *store.Journal, w schedule.Workload) (last time.Time, err error) {
 	for record, failed := range journal.Read() {
 		if failed != nil {
 			err = failed
 			continue
 		}
-		if record.Workload.Service == service && filepath.Clean(record.Workload.Dir) == filepath.Clean(dir) {
+		of := record.Workload
+		if of.Service == w.Service && of.Provider == w.Provider && filepath.Clean(of.Dir) == filepath.Clean(w.Dir) {
 			last = record.Time
 		}
 	}

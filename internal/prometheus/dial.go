@@ -15,6 +15,7 @@ import (
 // first of the given addresses that accepts one.
 type dialer struct {
 	hosts     []netip.AddrPort
+	others    int // ways besides hosts that are tried after them
 	open      func(ctx context.Context, network, addr string) (net.Conn, error)
 	connected atomic.Bool // once any connection stood
 
@@ -28,7 +29,7 @@ type dialer struct {
 func (d *dialer) connect(ctx context.Context) (netip.AddrPort, error) {
 	var failed []error
 	for i, host := range d.hosts {
-		conn, err := d.try(ctx, host, len(d.hosts)-i-1)
+		conn, err := d.try(ctx, host, len(d.hosts)-i-1+d.others)
 		if err != nil {
 			failed = append(failed, err)
 			continue

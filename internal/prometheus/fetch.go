@@ -105,7 +105,14 @@ const connections = 8
 func (s *Source) exchange(ctx context.Context, t target) page {
 	d := &dialer{hosts: t.hosts, open: new(net.Dialer).DialContext}
 	p := page{verdict: autoscale.OK}
+	relayed := s.config.Relay != nil && t.perReplica && len(t.hosts) > 0 && t.user == nil && len(s.header) == 0
+	if relayed {
+		d.others = 1
+	}
 	err := s.fetch(ctx, t, d, &p)
+	if err != nil && relayed && !d.connected.Load() && ctx.Err() == nil {
+		err = s.relay(ctx, t, err, &p)
+	}
 	p.time = time.Now()
 	if err == nil {
 		return p
@@ -158,7 +165,23 @@ func (s *Source) fetch(ctx context.Context, t target, d *dialer, p *page) error 
 	if resp.StatusCode != http.StatusOK {
 		return statusFault(resp)
 	}
-	err = s.scanBody(resp, p)
+	return unfit(ctx, s.scanBody(resp, p))
+}
+
+// relay reads the page of a replica by the other way; direct is why it could not
+// be read without.
+func (s *Source) relay(ctx context.Context, t target, direct error, p *page) error {
+	u := t.url
+	u.Host = t.hosts[0].String()
+	text, err := s.config.Relay(ctx, t.replica, u)
+	if err != nil {
+		return fmt.Errorf("%w; nor by another way: %w", direct, err)
+	}
+	return unfit(ctx, s.scanBody(&http.Response{Body: io.NopCloser(strings.NewReader(text)), Header: http.Header{}}, p))
+}
+
+// unfit is the verdict on a body that could not be read.
+func unfit(ctx context.Context, err error) error {
 	var known *fault
 	var bad *BadPage
 	switch {

@@ -87,6 +87,19 @@ func (s Selector) String() string {
 	return name + "{" + strings.Join(parts, ",") + "}"
 }
 
+// Equal are the labels that s asks to be equal to something; ok is false where it
+// has any other condition.
+func (s Selector) Equal() (labels map[string]string, ok bool) {
+	labels = map[string]string{}
+	for _, m := range s.matchers {
+		if m.op != "=" {
+			return nil, false
+		}
+		labels[m.label] = m.value
+	}
+	return labels, true
+}
+
 // legacy reports whether every name in s can be written without quotes, that
 // is, in the character set that exporters without UTF-8 support use.
 func (s Selector) legacy() bool {

@@ -21,6 +21,8 @@ type target struct {
 	// hosts are the addresses to try in order, of a replica; none where the URL's
 	// own host is asked.
 	hosts []netip.AddrPort
+	// replica is whose page it is, where hosts are its addresses.
+	replica autoscale.Replica
 	// several are the replicas that may stand behind the URL, of which a page that
 	// speaks for the whole service should show all; none where that is not in
 	// doubt.
@@ -142,7 +144,7 @@ func perReplica(a address, port uint16, replicas []autoscale.Replica) []target {
 	}
 	targets := make([]target, len(replicas))
 	for i, r := range replicas {
-		t := target{address: a, process: r.ID, label: r.Name, scope: autoscale.ScopeReplica, verdict: autoscale.OK}
+		t := target{address: a, process: r.ID, label: r.Name, scope: autoscale.ScopeReplica, verdict: autoscale.OK, replica: r}
 		for _, ip := range r.Addrs {
 			t.hosts = append(t.hosts, netip.AddrPortFrom(ip, port))
 		}

@@ -338,7 +338,7 @@ func (c call) concerns(w Workload) (concerns, acts bool) {
 				dir = under(c.folder, value.text)
 			}
 		case "--provider":
-			if value.known && value.text != "compose" && value.text != "" {
+			if value.known && !w.provided(value.text) {
 				return false, false
 			}
 		case "--project-name", "--file":

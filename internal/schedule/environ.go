@@ -18,17 +18,35 @@ func defaultPath(kind string) string {
 	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 }
 
+// Tools are the programs that a run calls, and what of the environment is theirs.
+type Tools struct {
+	Programs []string // names or paths
+	Prefixes []string // of the names of their variables
+	Folder   string   // their own, in HOME
+	Instead  string   // the variable that names another folder or file than that
+}
+
+// ComposeTools are those of a run on Docker Compose.
+func ComposeTools(docker string) Tools {
+	return Tools{[]string{docker, "docker-compose"}, []string{"DOCKER_", "COMPOSE_"}, ".docker", "DOCKER_CONFIG"}
+}
+
+// KubernetesTools are those of a run on Kubernetes.
+func KubernetesTools(kubectl string) Tools {
+	return Tools{[]string{kubectl}, []string{"KUBECONFIG", "KUBERNETES_"}, ".kube", "KUBECONFIG"}
+}
+
 // Environment is what of environ a run needs that its scheduler would not give
-// it: PATH where the docker command, or docker-compose, would be another one or
-// none, HOME where docker's own folder lies there, and all of DOCKER_* and
-// COMPOSE_*. What seems to be secret is left out, with a warning.
-func Environment(environ []string, kind string, system bool, docker string) (env, warnings []string) {
+// it: PATH where one of its tools would be another one or none, HOME where their
+// own folder lies there, and all of their variables. What seems to be secret is
+// left out, with a warning.
+func Environment(environ []string, kind string, system bool, tools Tools) (env, warnings []string) {
 	values := map[string]string{}
 	for _, setting := range environ {
 		name, value, _ := strings.Cut(setting, "=")
 		values[name] = value
 	}
-	for _, program := range []string{docker, "docker-compose"} {
+	for _, program := range tools.Programs {
 		now := lookPath(program, values["PATH"])
 		if strings.Contains(program, "/") || now == "" || now == lookPath(program, defaultPath(kind)) {
 			continue
@@ -37,15 +55,16 @@ func Environment(environ []string, kind string, system bool, docker string) (env
 			env = append(env, "PATH="+once(values["PATH"]))
 		}
 	}
-	if home := values["HOME"]; kind == KindSystemd && system && home != "" && values["DOCKER_CONFIG"] == "" {
-		if info, err := os.Stat(filepath.Join(home, ".docker")); err == nil && info.IsDir() {
+	if home := values["HOME"]; kind == KindSystemd && system && home != "" && values[tools.Instead] == "" {
+		if info, err := os.Stat(filepath.Join(home, tools.Folder)); err == nil && info.IsDir() {
 			env = append(env, "HOME="+home) // systemd sets it for no one but a user
 		}
 	}
 	var left []string
 	for _, setting := range slices.Sorted(slices.Values(environ)) {
 		name, value, _ := strings.Cut(setting, "=")
-		if !strings.HasPrefix(name, "DOCKER_") && !strings.HasPrefix(name, "COMPOSE_") || value == "" {
+		theirs := slices.ContainsFunc(tools.Prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+		if !theirs || value == "" {
 			continue
 		}
 		if slices.ContainsFunc([]string{"PASS", "TOKEN", "SECRET", "AUTH", "KEY"}, func(s string) bool { return strings.Contains(name, s) }) {

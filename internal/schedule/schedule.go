@@ -30,6 +30,17 @@ const (
 type Workload struct {
 	Service string
 	Dir     string // the project's folder, absolute
+	// Provider is "k8s", or "compose" as the empty text is.
+	Provider string
+}
+
+// provided reports whether a stated provider is w's.
+func (w Workload) provided(by string) bool {
+	switch by {
+	case "k8s", "kubernetes":
+		return w.Provider == "k8s"
+	}
+	return w.Provider != "k8s"
 }
 
 // Job is a decision that is to be made again and again.

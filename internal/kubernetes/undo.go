@@ -1,0 +1,167 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/five-keys/autoscale/internal/replace"
+)
+
+// maxKept bounds the text of a manifest that is kept, in bytes.
+const maxKept = 64 << 10
+
+// Before is what stood before the first run, so that it can be restored.
+type Before struct {
+	// Replicas is how many the Deployment asked for.
+	Replicas int `json:"replicas"`
+	// HPA tells that the HPA of our name was there.
+	HPA bool `json:"hpa,omitempty"`
+	// Text is the manifest's; nil where there was none, or a longer one than is
+	// kept.
+	Text *string `json:"text,omitempty"`
+	// Absent tells that there was no manifest.
+	Absent bool `json:"absent,omitempty"`
+	// Folder is the one that the manifest lies in, where that was made with it.
+	Folder string `json:"folder,omitempty"`
+}
+
+// Before is what there is now. It must follow Observe.
+func (w *Workload) Before() (Before, error) {
+	b := Before{Replicas: w.seen.deployment.count(), HPA: w.seen.hpa != nil}
+	m, err := w.cfg.readManifest()
+	switch {
+	case err != nil:
+		return b, err
+	case m.text == nil:
+		b.Absent = true
+		if _, err := os.Stat(filepath.Dir(m.path)); errors.Is(err, fs.ErrNotExist) {
+			b.Folder = filepath.Dir(m.path)
+		}
+	case len(m.text) <= maxKept:
+		text := string(m.text)
+		b.Text = &text
+	}
+	return b, nil
+}
+
+// Standing is what of ours there is to be undone.
+type Standing struct {
+	// HPA tells that our HPA is in the cluster.
+	HPA bool
+	// Kept says why an HPA of our name stays: it is somebody else's.
+	Kept string
+	// File is the manifest's path; empty where there is none, or another one's.
+	File string
+	// Ours tells that the manifest is as this program begins it.
+	Ours bool
+}
+
+// Standing looks at what there is to be undone, the Deployment itself aside.
+func (w *Workload) Standing(ctx context.Context) (Standing, error) {
+	var s Standing
+	m, err := w.cfg.readManifest()
+	if err != nil {
+		return s, err
+	}
+	var d document
+	if m.text != nil && yaml.Unmarshal(m.text, &d) == nil && w.cfg.ours(d) == nil {
+		s.File, s.Ours = m.path, strings.HasPrefix(string(m.text), w.cfg.heading())
+	}
+	if w.kubectl == nil {
+		return s, nil
+	}
+	var a autoscaler
+	err = w.kubectl.get(ctx, &a, w.kubectl.path("/apis/autoscaling/v2", "horizontalpodautoscalers", w.cfg.hpa()))
+	if is(err, faultNotFound) {
+		return s, nil
+	}
+	if err != nil {
+		return s, w.kubectl.wrap("HPA "+w.cfg.hpa(), err)
+	}
+	if err := w.adopt(&a); err != nil {
+		s.Kept = err.Error()
+	} else {
+		s.HPA = true
+	}
+	return s, nil
+}
+
+// DeleteText is the command that Delete runs, and where.
+func (w *Workload) DeleteText(s Standing) string {
+	return fmt.Sprintf("%s (%s)", w.kubectl.text(w.deleteArgs(s)...), w.kubectl.place())
+}
+
+func (w *Workload) deleteArgs(s Standing) []string {
+	what := []string{"delete", "hpa/" + w.cfg.hpa()}
+	if s.File != "" {
+		what = []string{"delete", "-f", w.shown()}
+	}
+	return append(append(what, "--ignore-not-found"), w.kubectl.namespaced...)
+}
+
+// Delete takes our HPA out of the cluster. The Deployment keeps its count.
+func (w *Workload) Delete(ctx context.Context, s Standing) error {
+	args := w.deleteArgs(s)
+	_, told, err := w.kubectl.call(ctx, "", w.kubectl.held, args...)
+	if err != nil {
+		return w.kubectl.wrap("HPA "+w.cfg.hpa()+" was not deleted", w.kubectl.failed(ctx, told, err))
+	}
+	return nil
+}
+
+// RemoveFile removes the manifest, and its folder where that was made with it
+// and holds nothing else.
+func (w *Workload) RemoveFile(folder string) error {
+	if err := os.Remove(w.cfg.manifestPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("kubernetes: the manifest could not be removed: %w", err)
+	}
+	if folder != "" {
+		_ = os.Remove(folder) // stays where something else lies in it
+	}
+	return nil
+}
+
+// Restorable reports whether nothing but our own fields was changed in the
+// manifest since the first run.
+func (w *Workload) Restorable(b Before) (bool, error) {
+	m, err := w.cfg.readManifest()
+	if err != nil || b.Text == nil || m.text == nil {
+		return false, err
+	}
+	c := w.cfg
+	// Any numbers do, as long as both have the same.
+	c.Min, c.Max, c.Metric, c.Target, c.CPUTarget, c.Cooldown = 1, 1, Metric{Name: "autoscale"}, 1, 1, 0
+	was, err := c.edited([]byte(*b.Text))
+	if err != nil {
+		return false, nil // then it is not restored
+	}
+	is, err := c.edited(m.text)
+	return err == nil && string(was) == string(is), nil
+}
+
+// RestoreFile puts the manifest back as it was.
+func (w *Workload) RestoreFile(b Before) error {
+	m, err := w.cfg.readManifest()
+	if err != nil {
+		return err
+	}
+	return replace.File(m.path, []byte(*b.Text), replace.Expect(m.text))
+}
+
+// Reapply applies the manifest as it is.
+func (w *Workload) Reapply(ctx context.Context) error {
+	args := append([]string{"apply", "-f", w.shown()}, w.kubectl.namespaced...)
+	w.tell(args)
+	_, told, err := w.kubectl.call(ctx, "", w.kubectl.held, args...)
+	if err != nil {
+		return w.kubectl.wrap(w.shown()+" was not applied", w.kubectl.failed(ctx, told, err))
+	}
+	return nil
+}
