@@ -190,6 +190,10 @@ func (n *namespace) apply(manifest string) string {
 type pods struct {
 	cpu  string // the CPU that a container requests, like 100m; none if empty
 	port int    // a container port named "http"; none if 0
+	// remote pods have addresses that only the API server reaches, by which they
+	// can be read: /api/v1/namespaces/…/pods/NAME:PORT/proxy. Those of others are
+	// this machine's own, and the API server refuses those.
+	remote bool
 }
 
 // deployment makes a Deployment whose pods carry the label app=NAME, and waits
@@ -203,6 +207,10 @@ func (n *namespace) deployment(name string, replicas int, like pods) {
 	if like.port != 0 {
 		container += fmt.Sprintf(", ports: [{name: http, containerPort: %d}]", like.port)
 	}
+	node := ""
+	if like.remote {
+		node = ", nodeName: remote"
+	}
 	n.apply(fmt.Sprintf(`apiVersion: apps/v1
 kind: Deployment
 metadata: {name: %[1]s}
@@ -211,8 +219,8 @@ spec:
   selector: {matchLabels: {app: %[1]s}}
   template:
     metadata: {labels: {app: %[1]s}}
-    spec: {containers: [%[3]s}]}
-`, name, replicas, container))
+    spec: {containers: [%[3]s}]%[4]s}
+`, name, replicas, container, node))
 	n.eventually(fmt.Sprintf("%d ready pods of %s", replicas, name), func() bool { return n.status(name).Status.ReadyReplicas == replicas })
 }
 

@@ -5,6 +5,7 @@ package kubernetes
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -82,6 +83,23 @@ func TestPods(t *testing.T) {
 		}
 		return len(addresses) == 3
 	})
+}
+
+// TestRemotePods checks that there are pods that only the API server reaches.
+func TestRemotePods(t *testing.T) {
+	n := newNamespace(t)
+	port := freePort(t)
+	n.deployment("app", 2, pods{port: port, remote: true})
+	n.newPages("app=app", port, 12.5)
+	for name := range strings.FieldsSeq(n.kubectl("get", "pods", "-o", "jsonpath={.items[*].metadata.name}")) {
+		page := fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:%d/proxy/metrics", n.name, name, port)
+		n.tryKubectl("get", "--raw", page).want(0, "http_requests_per_second 12.5\n")
+	}
+	address := n.kubectl("get", "pods", "-o", "jsonpath={.items[0].status.podIP}")
+	if conn, err := net.DialTimeout("tcp", fmt.Sprintf("%s:%d", address, port), time.Second); err == nil {
+		conn.Close()
+		t.Fatalf("%s can be reached", address)
+	}
 }
 
 // TestUsers checks that autoscale can be run as users have it: by one who may do

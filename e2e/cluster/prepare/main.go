@@ -44,9 +44,23 @@ var clients = map[string]pkix.Name{
 	"kwok":       {CommonName: "kwok", Organization: []string{"system:masters"}},
 }
 
+// egress tells the API server its way to pods, services and what serves APIs
+// for it.
+const egressConfig = `apiVersion: apiserver.k8s.io/v1beta1
+kind: EgressSelectorConfiguration
+egressSelections:
+- name: cluster
+  connection:
+    proxyProtocol: HTTPConnect
+    transport:
+      tcp:
+        url: https://127.0.0.1:%[1]d
+        tlsConfig: {caBundle: %[2]q, clientCert: %[3]q, clientKey: %[4]q}
+`
+
 func prepare(dir string) error {
 	f := folder{dir}
-	ports, err := freePorts("ETCD", "PEER", "API")
+	ports, err := freePorts("ETCD", "PEER", "API", "EGRESS")
 	if err != nil {
 		return err
 	}
@@ -63,13 +77,20 @@ func prepare(dir string) error {
 		DNSNames:    []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(10, 96, 0, 1)}, // the second: the Service "kubernetes"
 	}
-	// etcd serves with it, and both etcd and the API server call etcd with it.
-	etcd := &x509.Certificate{Subject: pkix.Name{CommonName: "etcd"}, DNSNames: []string{"localhost"}, IPAddresses: server.IPAddresses[:1]}
+	// etcd and egress serve with theirs, and the API server calls them with it.
+	etcd := &x509.Certificate{Subject: pkix.Name{CommonName: "etcd"}, IPAddresses: server.IPAddresses[:1]}
+	egress := &x509.Certificate{Subject: pkix.Name{CommonName: "egress"}, IPAddresses: server.IPAddresses[:1]}
 	proxy := &x509.Certificate{Subject: pkix.Name{CommonName: "front-proxy"}}
 	if _, err := f.signed("server", server, ca); err != nil {
 		return err
 	}
 	if _, err := f.signed("etcd", etcd, ca); err != nil {
+		return err
+	}
+	if _, err := f.signed("egress", egress, ca); err != nil {
+		return err
+	}
+	if err := f.write("egress.yaml", fmt.Sprintf(egressConfig, ports["EGRESS"], f.path("ca.crt"), f.path("egress.crt"), f.path("egress.key"))); err != nil {
 		return err
 	}
 	if _, err := f.signed("front-proxy", proxy, front); err != nil {
@@ -118,8 +139,10 @@ func freePorts(names ...string) (map[string]int, error) {
 // folder is where all of it is written.
 type folder struct{ dir string }
 
+func (f folder) path(name string) string { return filepath.Join(f.dir, name) }
+
 func (f folder) write(name, text string) error {
-	return os.WriteFile(filepath.Join(f.dir, name), []byte(text), 0o600)
+	return os.WriteFile(f.path(name), []byte(text), 0o600)
 }
 
 // pair is a certificate with its key, as PEM, and as the signer of others.

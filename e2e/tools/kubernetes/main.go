@@ -1,10 +1,11 @@
 // Command kubernetes is the servers of Kubernetes' control plane in one
 // program, so that what they share is linked and stored once: the first
-// argument says which. kubectl is built as it comes.
+// argument says which. egress is the tests' own. kubectl is built as it comes.
 package main
 
 import (
 	"fmt"
+	"log"
 	"os"
 	_ "time/tzdata" // as in their own programs
 
@@ -30,8 +31,13 @@ func main() {
 		server = controllers.NewControllerManagerCommand()
 	case "kube-scheduler":
 		server = scheduler.NewSchedulerCommand()
+	case "egress":
+		if len(os.Args) == 3 {
+			log.Fatal(egress(os.Args[1], os.Args[2]))
+		}
+		fallthrough
 	default:
-		fmt.Fprintln(os.Stderr, "usage: kubernetes kube-apiserver|kube-controller-manager|kube-scheduler [flags]")
+		fmt.Fprintln(os.Stderr, "usage: kubernetes kube-apiserver|kube-controller-manager|kube-scheduler [flags] | egress ADDRESS FOLDER")
 		os.Exit(2)
 	}
 	os.Exit(cli.Run(server))
