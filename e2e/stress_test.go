@@ -52,7 +52,7 @@ func (b *balancer) look() {
 		return
 	}
 	var all []*httputil.ReverseProxy
-	for _, host := range strings.Fields(string(hosts)) {
+	for host := range strings.FieldsSeq(string(hosts)) {
 		all = append(all, httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: host + ":8000"}))
 	}
 	b.mu.Lock()

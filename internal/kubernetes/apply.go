@@ -65,6 +65,7 @@ func (w *Workload) Declare(ctx context.Context) (autoscale.Outcome, error) {
 		if err := w.rehearse(ctx, text); err != nil {
 			return out, err
 		}
+		w.tell(args)
 	}
 	if changes {
 		if err := write(m, text); err != nil {
@@ -72,7 +73,6 @@ func (w *Workload) Declare(ctx context.Context) (autoscale.Outcome, error) {
 		}
 		out.Notes = append(out.Notes, wrote(w.shown(), m))
 	}
-	w.tell(args)
 	did, told, err := w.kubectl.call(ctx, "", w.kubectl.held, args...)
 	if err != nil {
 		err = w.kubectl.wrap(fmt.Sprintf("%s was not applied", w.shown()), w.kubectl.failed(ctx, told, err))

@@ -103,7 +103,7 @@ func (c Config) window() int { return int(math.Ceil(c.Cooldown.Seconds())) }
 // thousandth are dropped, towards more replicas.
 // (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/)
 func quantity(target float64) string {
-	thousandths := int64(math.Floor(target * 1000 * (1 + 1e-12)))
+	thousandths := int64(math.Floor(target*1000 + 1e-6)) // 0.3 is 299.99999999999994 of them
 	if thousandths%1000 == 0 {
 		return strconv.FormatInt(thousandths/1000, 10)
 	}

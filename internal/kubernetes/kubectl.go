@@ -103,8 +103,11 @@ func (k *kubectl) unknown(ctx context.Context, c Config, err error) error {
 		remedy = "it knows " + strings.Join(strings.Fields(out), ", ") + "; " + remedy
 	}
 	asked := "no context is set"
-	if c.Context != "" {
-		asked = fmt.Sprintf("--context=%s", c.Context)
+	switch {
+	case c.Context != "":
+		asked = "--context=" + c.Context
+	case c.Kubeconfig != "":
+		asked = "--kubeconfig=" + c.Kubeconfig
 	}
 	return &Problem{Code: CodeNoCluster, Fact: fmt.Sprintf("kubectl does not know which cluster is meant (%s): %v", asked, said(err)), Remedy: remedy}
 }
@@ -204,9 +207,10 @@ func said(err error) string {
 
 // namespaced is the path of something in the namespace.
 func (k *kubectl) path(group string, parts ...string) string {
-	path := group + "/namespaces/" + url.PathEscape(k.name)
+	var path strings.Builder
+	path.WriteString(group + "/namespaces/" + url.PathEscape(k.name))
 	for _, part := range parts {
-		path += "/" + url.PathEscape(part)
+		path.WriteString("/" + url.PathEscape(part))
 	}
-	return path
+	return path.String()
 }

@@ -185,6 +185,18 @@ func (c Config) edited(text []byte) ([]byte, error) {
 	if err := c.ours(d); err != nil {
 		return nil, err
 	}
+	text, err := c.editNumbers(text)
+	if err != nil {
+		return nil, err
+	}
+	if text, err = c.editPods(text, d.Spec.Metrics); err != nil {
+		return nil, err
+	}
+	return c.editCPU(text)
+}
+
+// editNumbers sets the bounds and the window.
+func (c Config) editNumbers(text []byte) ([]byte, error) {
 	var err error
 	for _, number := range []struct {
 		path  string
@@ -196,10 +208,7 @@ func (c Config) edited(text []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if text, err = c.editPods(text, d.Spec.Metrics); err != nil {
-		return nil, err
-	}
-	return c.editCPU(text)
+	return text, nil
 }
 
 // ours checks that a manifest is that of c's Deployment.

@@ -107,8 +107,8 @@ func (w *Workload) replicasOwner() *Problem {
 	}
 	var last struct{ Spec struct{ Replicas *int } }
 	if text := m.lastApplied(); text != nil && json.Unmarshal(text, &last) == nil && last.Spec.Replicas != nil {
-		return owned(fmt.Sprintf("what was applied last says replicas: %d, and the next kubectl apply of that file", *last.Spec.Replicas),
-			fmt.Sprintf("take the line out of the file, after taking it out of what was applied last (%s), else Kubernetes sets 1 once", w.kubectl.text(append([]string{"apply", "edit-last-applied", "deployment/" + w.cfg.Service}, w.kubectl.namespaced...)...)))
+		return &Problem{Code: CodeReplicasOwned, Fact: fmt.Sprintf("replicas: %d stands in what was applied last to Deployment %q, so the next kubectl apply of that file undoes the scaling", *last.Spec.Replicas, w.cfg.Service),
+			Remedy: fmt.Sprintf("take the line out of what was applied last (%s) and then out of the file; without the first step the count falls to 1 once", w.kubectl.text(append([]string{"apply", "edit-last-applied", "deployment/" + w.cfg.Service}, w.kubectl.namespaced...)...))}
 	}
 	return nil
 }

@@ -33,14 +33,14 @@ func (w *Workload) toLook(args ...string) string {
 
 // What an HPA does without one of its metrics
 // (https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algorithm-details).
-const blind = "an HPA that lacks one of its metrics still raises by the others, and lowers nothing"
+const blind = "an HPA that lacks one of its metrics may raise by the others, and never lowers"
 
 // servesRequests looks whether the cluster serves the metric that counts
 // requests, for the pods that are ready. The error says why that is not known.
 func (w *Workload) servesRequests(ctx context.Context) (*Problem, error) {
 	k, name := w.kubectl, w.cfg.Metric.Name
 	unserved := func(why string) *Problem {
-		return &Problem{Code: CodeMetricUnserved, Fact: fmt.Sprintf("%s (%s): %s", why, k.place(), blind),
+		return &Problem{Code: CodeMetricUnserved, Fact: why + ": " + blind,
 			Remedy: "serve it with prometheus-adapter or KEDA, as docs/kubernetes.md says"}
 	}
 	var group struct {
@@ -100,7 +100,7 @@ func (w *Workload) servesCPU(ctx context.Context) (*Problem, error) {
 	}
 	k := w.kubectl
 	unserved := func(why string) *Problem {
-		return &Problem{Code: CodeCPUUnserved, Fact: fmt.Sprintf("%s (%s): %s", why, k.place(), blind), Remedy: "install metrics-server, or leave CPU out with --cpu-target=0"}
+		return &Problem{Code: CodeCPUUnserved, Fact: why + ": " + blind, Remedy: "install metrics-server, or leave CPU out with --cpu-target=0"}
 	}
 	var values list[struct{}]
 	err := k.get(ctx, &values, k.path("/apis/metrics.k8s.io/v1beta1", "pods")+"?labelSelector="+w.seen.deployment.selector())

@@ -7,11 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/five-keys/autoscale/internal/replace"
+	"github.com/five-keys/autoscale/internal/splice"
 )
 
 // maxKept bounds the text of a manifest that is kept, in bytes.
@@ -135,15 +138,30 @@ func (w *Workload) Restorable(b Before) (bool, error) {
 	if err != nil || b.Text == nil || m.text == nil {
 		return false, err
 	}
-	c := w.cfg
-	// Any numbers do, as long as both have the same.
-	c.Min, c.Max, c.Metric, c.Target, c.CPUTarget, c.Cooldown = 1, 1, Metric{Name: "autoscale"}, 1, 1, 0
-	was, err := c.edited([]byte(*b.Text))
-	if err != nil {
-		return false, nil // then it is not restored
+	was, errWas := w.cfg.without([]byte(*b.Text))
+	is, errIs := w.cfg.without(m.text)
+	return errWas == nil && errIs == nil && string(was) == string(is), nil
+}
+
+// without is a manifest with our metrics taken out of it and any numbers in our
+// other fields, for comparing what else is in it.
+func (c Config) without(text []byte) ([]byte, error) {
+	for {
+		var d document
+		if err := yaml.Unmarshal(text, &d); err != nil {
+			return nil, err
+		}
+		ours := slices.IndexFunc(d.Spec.Metrics, func(n yaml.Node) bool { return marked(&n, markPods) || marked(&n, markCPU) })
+		if ours < 0 {
+			break
+		}
+		var err error
+		if text, err = splice.Remove(text, []string{"spec", "metrics", strconv.Itoa(ours)}, func(comment string) bool { return comment == markPods || comment == markCPU }); err != nil {
+			return nil, err
+		}
 	}
-	is, err := c.edited(m.text)
-	return err == nil && string(was) == string(is), nil
+	c.Min, c.Max, c.Cooldown = 1, 1, 0
+	return c.editNumbers(text)
 }
 
 // RestoreFile puts the manifest back as it was.

@@ -177,7 +177,7 @@ func (t crontab) entries(w Workload) (entries []Entry) {
 		if i > 0 {
 			above = strings.TrimRight(lines[i-1], "\r\n")
 		}
-		if by, changed, ok := marked(above, line); ok && t.remove != nil && by.Service == w.Service && samePath(by.Dir, w.Dir) {
+		if by, changed, ok := marked(above, line); ok && t.remove != nil && by.is(w) {
 			e.Ours, e.Edited, e.Acts, concerns = !changed, changed, acts || !sure || len(calls) == 0, true
 			e.lines = lines[i-1] + raw
 			e.remove = func(ctx context.Context) error { return t.remove(ctx, e.lines) }

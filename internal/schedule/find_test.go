@@ -112,6 +112,9 @@ func TestOurLines(t *testing.T) {
 	if e := renamed.entries(j.Workload); len(e) != 1 || !e[0].Edited || !e[0].Acts {
 		t.Errorf("one that calls something else: %+v", e)
 	}
+	if other := (crontab{text: "* * * * * cd /srv/bot && autoscale --provider=k8s\n* * * * * cd /srv/bot && autoscale --provider=compose\n"}).entries(Workload{Service: "app", Dir: "/srv/bot", Provider: "k8s"}); len(other) != 1 {
+		t.Errorf("on Kubernetes %v", other)
+	}
 	if other := table.entries(Workload{Service: "web", Dir: "/srv/bot"}); len(other) != 0 {
 		t.Errorf("another service's: %+v", other)
 	}
@@ -164,24 +167,34 @@ func TestNextRun(t *testing.T) {
 // TestEnvironment: only what the scheduler does not give by itself is written,
 // and nothing that may be secret.
 func TestEnvironment(t *testing.T) {
-	env, warnings := Environment([]string{"PATH=/nowhere", "HOME=/nowhere", "DOCKER_HOST=unix:///x", "COMPOSE_FILE=a:b", "DOCKER_PASSWORD=p", "DOCKER_TLS=", "TERM=x"}, KindSystemd, true, "no-such-docker")
+	env, warnings := Environment([]string{"PATH=/nowhere", "HOME=/nowhere", "DOCKER_HOST=unix:///x", "COMPOSE_FILE=a:b", "DOCKER_PASSWORD=p", "DOCKER_TLS=", "TERM=x"}, KindSystemd, true, ComposeTools("no-such-docker"))
 	if !slices.Equal(env, []string{"COMPOSE_FILE=a:b", "DOCKER_HOST=unix:///x"}) || len(warnings) != 1 || strings.Contains(warnings[0], "=p") {
 		t.Errorf("%q %q", env, warnings)
 	}
 	dir := t.TempDir()
 	putProgram(t, dir, "docker")
-	env, _ = Environment([]string{"PATH=/nowhere:" + dir}, KindCron, false, "docker")
+	env, _ = Environment([]string{"PATH=/nowhere:" + dir}, KindCron, false, ComposeTools("docker"))
 	if !slices.Equal(env, []string{"PATH=/nowhere:" + dir}) {
 		t.Errorf("%q", env)
 	}
-	if env, _ := Environment([]string{"PATH=/a:" + dir + ":/a:" + dir}, KindCron, false, "docker"); !slices.Equal(env, []string{"PATH=/a:" + dir}) {
+	if env, _ := Environment([]string{"PATH=/a:" + dir + ":/a:" + dir}, KindCron, false, ComposeTools("docker")); !slices.Equal(env, []string{"PATH=/a:" + dir}) {
 		t.Errorf("%q", env)
 	}
 	// Where docker is not to be found here, this PATH is no help.
-	if env, _ := Environment([]string{"PATH=/nowhere"}, KindCron, false, "docker"); len(env) != 0 {
+	if env, _ := Environment([]string{"PATH=/nowhere"}, KindCron, false, ComposeTools("docker")); len(env) != 0 {
 		t.Errorf("%q", env)
 	}
-	if env, _ := Environment([]string{"PATH=/nowhere:" + dir}, KindCron, false, dir+"/docker"); len(env) != 0 {
+	if env, _ := Environment([]string{"PATH=/nowhere:" + dir}, KindCron, false, ComposeTools(dir+"/docker")); len(env) != 0 {
+		t.Errorf("%q", env)
+	}
+}
+
+// TestEnvironmentOfKubernetes: kubectl's own.
+func TestEnvironmentOfKubernetes(t *testing.T) {
+	dir := t.TempDir()
+	putProgram(t, dir, "kubectl")
+	env, _ := Environment([]string{"PATH=/nowhere:" + dir, "KUBECONFIG=/k", "DOCKER_HOST=x"}, KindCron, false, KubernetesTools("kubectl"))
+	if !slices.Equal(env, []string{"PATH=/nowhere:" + dir, "KUBECONFIG=/k"}) {
 		t.Errorf("%q", env)
 	}
 }

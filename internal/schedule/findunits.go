@@ -164,7 +164,7 @@ func (m manager) timer(ctx context.Context, path string, w Workload) (service st
 	e.Text, e.Acts = exec, acts
 	byTimer, changedTimer, okTimer := markedFile(text)
 	byService, changedService, okService := markedFile(serviceText)
-	if okTimer && okService && byTimer == byService && byTimer.Service == w.Service && samePath(byTimer.Dir, w.Dir) && filepath.Dir(path) == m.install() {
+	if okTimer && okService && byTimer == byService && byTimer.is(w) && filepath.Dir(path) == m.install() {
 		concerns, e.Acts = true, acts || exec == ""
 		if m.of == "" {
 			e.Edited = changedTimer || changedService || m.overridden(service) || m.overridden(filepath.Base(path))

@@ -203,8 +203,9 @@ func FuzzUnitWords(f *testing.F) {
 // cron cannot do is said as it is.
 func TestRemedies(t *testing.T) {
 	for want, w := range map[string]Workload{
-		"autoscale schedule remove -- --project-dir=/srv/bot":                    {"app", "/srv/bot"},
-		"autoscale schedule remove -- --service=web '--project-dir=/srv/my bot'": {"web", "/srv/my bot"},
+		"autoscale schedule remove -- --project-dir=/srv/bot":                    {Service: "app", Dir: "/srv/bot"},
+		"autoscale schedule remove -- --provider=k8s --project-dir=/srv/bot":     {Service: "app", Dir: "/srv/bot", Provider: "k8s"},
+		"autoscale schedule remove -- --service=web '--project-dir=/srv/my bot'": {Service: "web", Dir: "/srv/my bot"},
 	} {
 		if got := w.Show("remove"); got != strings.ReplaceAll(want, "'--project-dir=/srv/my bot'", "--project-dir='/srv/my bot'") || !strings.HasSuffix(w.mark("x"), "taken away by: "+got) {
 			t.Errorf("%q, and %q", got, w.mark("x"))

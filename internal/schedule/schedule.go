@@ -34,6 +34,11 @@ type Workload struct {
 	Provider string
 }
 
+// is reports whether other is the same workload.
+func (w Workload) is(other Workload) bool {
+	return w.Service == other.Service && (w.Provider == "k8s") == (other.Provider == "k8s") && samePath(w.Dir, other.Dir)
+}
+
 // provided reports whether a stated provider is w's.
 func (w Workload) provided(by string) bool {
 	switch by {
@@ -97,11 +102,15 @@ func (e Entry) Remove(ctx context.Context) error {
 }
 
 // marker begins what we install.
-var marker = regexp.MustCompile(`^# autoscale schedule: service ("(?:[^"\\]|\\.)*") in ("(?:[^"\\]|\\.)*") \(([0-9a-f]{12})\)`)
+var marker = regexp.MustCompile(`^# autoscale schedule: service ("(?:[^"\\]|\\.)*")( on Kubernetes)? in ("(?:[^"\\]|\\.)*") \(([0-9a-f]{12})\)`)
 
 // mark is the marker line for text, without a line feed.
 func (w Workload) mark(text string) string {
-	return fmt.Sprintf("# autoscale schedule: service %q in %q (%s); taken away by: autoscale schedule remove -- %s", w.Service, w.Dir, checksum(text), w.flags())
+	on := ""
+	if w.Provider == "k8s" {
+		on = " on Kubernetes"
+	}
+	return fmt.Sprintf("# autoscale schedule: service %q%s in %q (%s); taken away by: autoscale schedule remove -- %s", w.Service, on, w.Dir, checksum(text), w.flags())
 }
 
 // flags are those that name the workload, for a shell.
@@ -109,6 +118,9 @@ func (w Workload) flags() string {
 	flags := "--project-dir=" + quote(w.Dir)
 	if w.Service != "app" {
 		flags = "--service=" + quote(w.Service) + " " + flags
+	}
+	if w.Provider == "k8s" {
+		flags = "--provider=k8s " + flags
 	}
 	if strings.ContainsFunc(flags, unicode.IsControl) {
 		return "…" // not to be typed
@@ -133,8 +145,11 @@ func marked(line, text string) (w Workload, changed, ok bool) {
 	}
 	var errs [2]error
 	w.Service, errs[0] = strconv.Unquote(found[1])
-	w.Dir, errs[1] = strconv.Unquote(found[2])
-	return w, found[3] != checksum(text), errors.Join(errs[:]...) == nil
+	w.Dir, errs[1] = strconv.Unquote(found[3])
+	if found[2] != "" {
+		w.Provider = "k8s"
+	}
+	return w, found[4] != checksum(text), errors.Join(errs[:]...) == nil
 }
 
 // unitName is what a unit, and a file in /etc/cron.d, may be called: cron passes
