@@ -77,6 +77,9 @@ func (t *tape) observation(now autoscale.Instant, count int) autoscale.Observati
 			o.Reading.Samples = append(o.Reading.Samples, s)
 		}
 	}
+	if t.pick(5) == 1 {
+		o.Delegate = &autoscale.Delegate{Name: "HPA", Acts: t.pick(2) == 1}
+	}
 	return o
 }
 
@@ -150,6 +153,8 @@ func checkDecide(t *testing.T, p autoscale.Policy, s autoscale.State, o autoscal
 		t.Fatalf("lowered at the first run: %+v", d)
 	case d.To < d.From && p.Mode != autoscale.Auto, d.To != d.From && p.Mode == autoscale.Observe:
 		t.Fatalf("mode %s moved: %+v", p.Mode, d)
+	case o.Delegate != nil && (d.To < d.From || o.Delegate.Acts && d.To != d.From):
+		t.Fatalf("what another sets was moved: %+v", d)
 	case d.Want < p.Min, d.Want > max(p.Max, d.From):
 		t.Fatalf("wants what is out of bounds: %+v", d)
 	case len(d.Steps) == 0 || d.Steps[len(d.Steps)-1].To != d.To || d.Sentence() == "":

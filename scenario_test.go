@@ -84,6 +84,7 @@ type world struct {
 	settings string
 	kind     autoscale.Kind
 	policy   autoscale.Policy
+	delegate *autoscale.Delegate
 	replicas []autoscale.Replica
 	born     int
 	state    autoscale.State
@@ -210,6 +211,8 @@ func (w *world) at(words []string, fail failure) {
 			w.signal = value
 		case "settings":
 			w.settings = value
+		case "hpa":
+			w.delegate = &autoscale.Delegate{Name: "HPA app-hpa", Acts: value == "acts"}
 		case "state":
 			w.state = autoscale.State{}
 		case "killed":
@@ -237,7 +240,7 @@ func (w *world) at(words []string, fail failure) {
 	}
 	now := w.epoch.Add(after + w.offset)
 	o.At = autoscale.Instant{Time: now, Uptime: time.Hour + after, Boot: w.boot}
-	o.Signal, o.Settings = w.signal, w.settings
+	o.Signal, o.Settings, o.Delegate = w.signal, w.settings, w.delegate
 	o.Current, o.Replicas = len(w.replicas), slices.Clone(w.replicas)
 	w.decide(o, words[arrow+1:], moveFails, fail)
 }
