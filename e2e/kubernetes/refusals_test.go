@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -180,6 +181,20 @@ func TestRights(t *testing.T) {
 	}
 	n.wantReplicas(2)
 	n.withRights("["+strings.Join(rules, ",")+"]").scale(page.url()).want(0, "2 -> 10 replicas")
+	n.kubectl("scale", "deployment/app", "--replicas=2")
+	// And the Role that the manual shows is enough for all of it.
+	_, role, _ := strings.Cut(readFile(t, "../../docs/kubernetes.md"), "rules:\n  - {apiGroups: [apps]")
+	role, _, _ = strings.Cut("  - {apiGroups: [apps]"+role, "```")
+	var lines []string
+	for line := range strings.Lines(role) {
+		lines = append(lines, strings.TrimPrefix(strings.TrimSpace(line), "- "))
+	}
+	limited := n.withRights("[" + strings.Join(lines, ",") + "]")
+	limited.scale(page.url()).want(0, "2 -> 10 replicas")
+	if found := limited.found(page.url()); slices.Contains(found, "rights-missing") {
+		t.Errorf("doctor finds %v", found)
+	}
+	limited.rollback("--yes").want(0, "done: hpa")
 }
 
 // refuse has a webhook in the cluster refuse HPAs of the namespace, with these
