@@ -71,6 +71,8 @@ const (
 	ScaleDownLimit  Reason = "ScaleDownLimit"
 	TooFewReplicas  Reason = "TooFewReplicas"
 	TooManyReplicas Reason = "TooManyReplicas"
+	Paused          Reason = "Paused"
+	HeldAt          Reason = "HeldAt"
 	FailedScaleUp   Reason = "BackoffAfterFailedStart"
 	LeftToDelegate  Reason = "LeftToDelegate"
 	RaiseOnlyMode   Reason = "RaiseOnlyMode"
@@ -159,6 +161,7 @@ func Decide(p Policy, s State, o Observation) (Decision, State) {
 	r.raiseOnDoubt()
 	r.bound()
 	r.Want = r.To
+	r.pause()
 	r.guard(s, o)
 	r.finish(o.Delegate != nil && o.Delegate.Acts)
 	return r.Decision, r.next

@@ -109,6 +109,9 @@ func FuzzDecide(f *testing.F) {
 				count = play.pick(12)
 			}
 			o := play.observation(now, count)
+			if play.pick(12) == 1 {
+				s.Pause = &autoscale.Pause{Replicas: play.pick(6), Since: now.Time, Until: now.Time.Add(time.Duration(play.byte()) * time.Minute), By: "x"}
+			}
 			d, next := checkDecide(t, p, s, o)
 			if d.To != d.From {
 				reached := d.To
@@ -141,6 +144,12 @@ func checkDecide(t *testing.T, p autoscale.Policy, s autoscale.State, o autoscal
 	}
 	if viaFile, _ := autoscale.Decide(p, fromFile, o); !reflect.DeepEqual(d, viaFile) {
 		t.Fatalf("a state through JSON decides differently:\n%+v\n%+v", d, viaFile)
+	}
+	if s.Pause.InForce(o.At.Time) {
+		if s.Pause.Replicas == 0 && d.To != d.From || s.Pause.Replicas > 0 && d.To != d.From && d.To != s.Pause.Replicas {
+			t.Fatalf("a pause is not obeyed: %+v", d)
+		}
+		return d, next
 	}
 	switch {
 	case d.To < d.From && d.Verdict != autoscale.OK:

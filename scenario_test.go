@@ -211,6 +211,19 @@ func (w *world) at(words []string, fail failure) {
 			w.signal = value
 		case "settings":
 			w.settings = value
+		case "pause": // pause=10m, pause=3:10m holds at 3
+			count, length, held := strings.Cut(value, ":")
+			if !held {
+				count, length = "0", value
+			}
+			end, err := time.ParseDuration(length)
+			if err != nil {
+				fail("%v", err)
+			}
+			n, _ := strconv.Atoi(count)
+			w.state.Pause = &autoscale.Pause{Replicas: n, Since: now, Until: now.Add(end), By: "ops", Reason: "migration"}
+		case "resume":
+			w.state.Pause = nil
 		case "hpa":
 			w.delegate = &autoscale.Delegate{Name: "HPA app-hpa", Acts: value == "acts"}
 		case "state":

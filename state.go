@@ -84,6 +84,8 @@ type State struct {
 	// Zeroed is set while the last replica is gone because this program was asked
 	// to take it away. Somebody else's "down" does not set it.
 	Zeroed bool `json:"zeroed,omitempty"`
+	// Pause is a person's word to leave the count alone for a time; nil for none.
+	Pause *Pause `json:"pause,omitempty"`
 	// Applied is set once the workload was moved or seen in an engine.
 	Applied bool `json:"applied,omitempty"`
 }
@@ -120,6 +122,10 @@ func (s State) clone() State {
 	if s.Failure != nil {
 		failure := *s.Failure
 		s.Failure = &failure
+	}
+	if s.Pause != nil {
+		pause := *s.Pause
+		s.Pause = &pause
 	}
 	return s
 }
