@@ -25,11 +25,12 @@ type played struct {
 func (p *played) Step(ctx context.Context) Step {
 	p.mu.Lock()
 	p.times = append(p.times, time.Now())
+	step := p.step
 	p.mu.Unlock()
-	if p.step == nil {
+	if step == nil {
 		return decidedStep(2, 2)
 	}
-	return p.step(ctx)
+	return step(ctx)
 }
 
 func (p *played) Pause(_ context.Context, pause *autoscale.Pause) error {
@@ -161,7 +162,9 @@ func TestDaemonPause(t *testing.T) {
 		if err := d.Pause(ctx, "web", nil); err == nil {
 			t.Error("an unknown service was paused")
 		}
+		p.mu.Lock()
 		p.step = func(context.Context) Step { time.Sleep(time.Hour); return Step{} }
+		p.mu.Unlock()
 		time.Sleep(20 * time.Second)
 		short, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
