@@ -38,7 +38,17 @@ func (p *played) Pause(_ context.Context, pause *autoscale.Pause) error {
 	return nil
 }
 
-func (p *played) Close() { p.closed = true }
+func (p *played) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+}
+
+func (p *played) ended() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
 
 // count is how many steps began.
 func (p *played) count() int {
@@ -92,7 +102,7 @@ func TestDaemonRhythm(t *testing.T) {
 		}
 		stop()
 		<-ended
-		if !slow.closed || !quick.closed {
+		if !slow.ended() || !quick.ended() {
 			t.Error("not closed")
 		}
 	})
@@ -129,8 +139,8 @@ func TestDaemonSet(t *testing.T) {
 		if n := stays.count(); n < 20 || n > 22 {
 			t.Errorf("%d steps of the one that stays", n)
 		}
-		if goes.count() > 2 || !goes.closed || !first.closed {
-			t.Errorf("%d steps of the one that went; closed %v, %v", goes.count(), goes.closed, first.closed)
+		if goes.count() > 2 || !goes.ended() || !first.ended() {
+			t.Errorf("%d steps of the one that went; closed %v, %v", goes.count(), goes.ended(), first.ended())
 		}
 		s := d.Snapshots()[0]
 		if second.count() == 0 || s.Name != "changes" || s.Raised != s.Steps || s.Replicas != 3 || s.Reasons[autoscale.LoadAboveTarget] != s.Steps {
