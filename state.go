@@ -86,6 +86,9 @@ type State struct {
 	Zeroed bool `json:"zeroed,omitempty"`
 	// Pause is a person's word to leave the count alone for a time; nil for none.
 	Pause *Pause `json:"pause,omitempty"`
+	// Sources holds what is remembered of further sources of the load, by their
+	// names: in each what State says of one, but for Pause, Applied and Sources.
+	Sources map[string]State `json:"sources,omitempty"`
 	// Applied is set once the workload was moved or seen in an engine.
 	Applied bool `json:"applied,omitempty"`
 }
@@ -127,6 +130,19 @@ func (s State) clone() State {
 		pause := *s.Pause
 		s.Pause = &pause
 	}
+	return s.each(State.clone)
+}
+
+// each is s with f applied to what is remembered of every further source.
+func (s State) each(f func(State) State) State {
+	if s.Sources == nil {
+		return s
+	}
+	all := make(map[string]State, len(s.Sources))
+	for name, one := range s.Sources {
+		all[name] = f(one)
+	}
+	s.Sources = all
 	return s
 }
 
@@ -181,7 +197,7 @@ func (s State) Settle(d Decision, now time.Time, count int, settings string, fai
 	case d.To > d.From && count >= d.To:
 		next.Failure = nil
 	}
-	return next
+	return next.each(func(one State) State { return one.Settle(d, now, count, settings, failed) })
 }
 
 // Missed records a run that saw neither replicas nor load, because the engine
@@ -194,7 +210,7 @@ func (s State) Missed(now Instant) State {
 		next.prune(now.Time, 0)
 	}
 	next.Doubts++
-	return next
+	return next.each(func(one State) State { return one.Missed(now) })
 }
 
 // Begun is the State of a workload whose first replicas, so many, were started

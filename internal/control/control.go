@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/five-keys/autoscale"
@@ -63,12 +64,22 @@ type Controller struct {
 	Memory   Memory
 	// Signal identifies where Source reads: another one starts a new history.
 	Signal string
+	// More are further sources of the load: the highest number wins.
+	More []Input
 	// Again is the time after which a counter is read a second time in the same
 	// step, as a one-shot must; 0 reads once.
 	Again time.Duration
 	// Decided, where set, is told each decision before it is carried out, which
 	// may take as long as a replica takes to start.
 	Decided func(autoscale.Decision)
+}
+
+// Input is a further source of the load, as autoscale.Source has it.
+type Input struct {
+	Name   string
+	Source Source
+	Signal string
+	Target float64
 }
 
 // Step makes one step as of now. The Report says what was decided even where an
@@ -90,14 +101,15 @@ func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, e
 	if seen.Stopped != nil && !state.AtZero() {
 		return report, errors.Join(seen.Stopped, c.missed(ctx, state, now))
 	}
-	report.Reading = c.read(ctx, seen.Running)
+	first, more := c.readAll(ctx, state, seen.Running)
+	report.Reading = joined(first, more)
 	if ctx.Err() != nil {
 		return report, fmt.Errorf("interrupted while the load was read; nothing was changed: %w", context.Cause(ctx))
 	}
-	decision, next := autoscale.Decide(c.Policy, state, autoscale.Observation{
-		At: now, Signal: c.signal(state, report.Reading), Current: seen.Current, Replicas: seen.Running, Settings: seen.Settings, Delegate: seen.Delegate,
-		Reading: report.Reading,
-	})
+	decision, next := autoscale.DecideAll(c.Policy, state, autoscale.Observation{
+		At: now, Signal: signal(c.Signal, state, first), Current: seen.Current, Replicas: seen.Running, Settings: seen.Settings, Delegate: seen.Delegate,
+		Reading: first,
+	}, more)
 	report.Decision = decision
 	report.Warnings = append(report.Warnings, decision.Warnings...)
 	if c.Decided != nil {
@@ -113,16 +125,49 @@ func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, e
 	return report, err
 }
 
+// readAll reads every source, all at the same time.
+func (c *Controller) readAll(ctx context.Context, state autoscale.State, replicas []autoscale.Replica) (first autoscale.Reading, more []autoscale.Source) {
+	more = make([]autoscale.Source, len(c.More))
+	var wg sync.WaitGroup
+	for i, input := range c.More {
+		wg.Go(func() {
+			reading := c.read(ctx, input.Source, replicas)
+			more[i] = autoscale.Source{Name: input.Name, Target: input.Target, Signal: signal(input.Signal, state.Sources[input.Name], reading), Reading: reading}
+		})
+	}
+	first = c.read(ctx, c.Source, replicas)
+	wg.Wait()
+	return first, more
+}
+
+// joined is everything that was read, for those who look at it.
+func joined(first autoscale.Reading, more []autoscale.Source) autoscale.Reading {
+	for _, source := range more {
+		first.Samples = append(first.Samples[:len(first.Samples):len(first.Samples)], source.Reading.Samples...)
+		first.Notes = append(first.Notes[:len(first.Notes):len(first.Notes)], source.Reading.Notes...)
+		if source.Reading.Metric != "" && source.Reading.Metric != first.Metric {
+			first.Metric = strings.Trim(first.Metric+", "+source.Reading.Metric, ", ")
+		}
+		if source.Reading.Kind != first.Kind {
+			first.Kind = ""
+		}
+		if source.Reading.Scope != first.Scope {
+			first.Scope = ""
+		}
+	}
+	return first
+}
+
 // signal names what was read, a fallback name included. Where no metric was
 // found it is still the one of the last step.
-func (c *Controller) signal(state autoscale.State, reading autoscale.Reading) string {
+func signal(identity string, state autoscale.State, reading autoscale.Reading) string {
 	if reading.Metric != "" {
-		return c.Signal + " metric=" + reading.Metric
+		return identity + " metric=" + reading.Metric
 	}
-	if strings.HasPrefix(state.Signal, c.Signal+" metric=") {
+	if strings.HasPrefix(state.Signal, identity+" metric=") {
 		return state.Signal
 	}
-	return c.Signal
+	return identity
 }
 
 // missed remembers that this step saw nothing: nothing goes down before a full
@@ -135,8 +180,8 @@ func (c *Controller) missed(ctx context.Context, state autoscale.State, now auto
 }
 
 // read reads the load, a counter twice where that is asked for.
-func (c *Controller) read(ctx context.Context, replicas []autoscale.Replica) autoscale.Reading {
-	reading := c.Source.Read(ctx, replicas)
+func (c *Controller) read(ctx context.Context, source Source, replicas []autoscale.Replica) autoscale.Reading {
+	reading := source.Read(ctx, replicas)
 	if c.Again == 0 || reading.Kind != autoscale.Counter {
 		return reading
 	}
@@ -145,7 +190,7 @@ func (c *Controller) read(ctx context.Context, replicas []autoscale.Replica) aut
 		return reading
 	case <-time.After(c.Again):
 	}
-	second := c.Source.Read(ctx, replicas)
+	second := source.Read(ctx, replicas)
 	if second.Metric != "" && second.Metric != reading.Metric {
 		return reading // another metric's counter is none of this one's
 	}
