@@ -51,6 +51,9 @@ type Report struct {
 	Warnings []string `json:"warnings,omitempty"`
 	// Error is what failed, in words; empty where nothing did.
 	Error string `json:"error,omitempty"`
+	// ReadTook is how long all sources together took, MoveTook how long the
+	// workload took to be moved; 0 where that was not come to.
+	ReadTook, MoveTook time.Duration `json:"-"`
 }
 
 // Doubtful reports whether the step rests on a reading that is not trusted.
@@ -101,7 +104,9 @@ func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, e
 	if seen.Stopped != nil && !state.AtZero() {
 		return report, errors.Join(seen.Stopped, c.missed(ctx, state, now))
 	}
+	began := time.Now()
 	first, more := c.readAll(ctx, state, seen.Running)
+	report.ReadTook = time.Since(began)
 	report.Reading = joined(first, more)
 	if ctx.Err() != nil {
 		return report, fmt.Errorf("interrupted while the load was read; nothing was changed: %w", context.Cause(ctx))
@@ -209,7 +214,9 @@ func (c *Controller) apply(ctx context.Context, report *Report, next autoscale.S
 	if saved != nil && d.To < d.From {
 		return fmt.Errorf("nothing was lowered: %w", saved)
 	}
+	began := time.Now()
 	outcome, err := c.Workload.Set(ctx, d.To)
+	report.MoveTook = time.Since(began)
 	report.Outcome = &outcome
 	report.Warnings = append(report.Warnings, outcome.Warnings...)
 	next = next.Settle(d, d.At, outcome.Count, settings, outcome.Failed)

@@ -232,6 +232,9 @@ func TestStepReadsCountersTwice(t *testing.T) {
 		if err != nil || len(report.Reading.Samples) != 2 || report.Decision.Load != 100 || b.count != 3 {
 			t.Errorf("%v, %d replicas, %+v", err, b.count, report.Decision)
 		}
+		if report.ReadTook != 2*time.Second {
+			t.Errorf("reading took %s", report.ReadTook)
+		}
 		b.want(t, "read", "read", "save", "set 3", "save")
 	})
 }

@@ -83,6 +83,25 @@ type Snapshot struct {
 	Steps, Failed, Doubtful, Raised, Lowered uint64
 	// Reasons counts decisions by their reason. It is not to be changed.
 	Reasons map[autoscale.Reason]uint64
+	// Read is when the newest sample that could be used was had; zero for never.
+	Read time.Time
+	// Stepped, Reading and Moving are what steps took since Since: as a whole, to
+	// read the load, and to move the workload.
+	Stepped, Reading, Moving Spent
+}
+
+// Spent is how often something was done, and how long that took together.
+type Spent struct {
+	Count uint64
+	Took  time.Duration
+}
+
+// and is s and once more, where that took any time.
+func (s Spent) and(took time.Duration) Spent {
+	if took <= 0 {
+		return s
+	}
+	return Spent{Count: s.Count + 1, Took: s.Took + took}
 }
 
 // Daemon makes the steps of many services, each by itself: a slow or broken one
@@ -244,6 +263,12 @@ func (d *Daemon) stepOnce(ctx context.Context, l *looked) {
 func (s Snapshot) after(step Step, now time.Time, took time.Duration) Snapshot {
 	s.Last, s.Ran, s.Took, s.Stepping = step, now, took, false
 	s.Steps++
+	s.Stepped = Spent{Count: s.Steps, Took: s.Stepped.Took + took}
+	s.Reading = s.Reading.and(step.Report.ReadTook)
+	s.Moving = s.Moving.and(step.Report.MoveTook)
+	if read := newest(step.Report.Reading.Samples); !read.IsZero() {
+		s.Read = read
+	}
 	if step.good() {
 		s.Succeeded = now
 	}
@@ -273,6 +298,16 @@ func (s Snapshot) after(step Step, now time.Time, took time.Duration) Snapshot {
 	}
 	s.Reasons[decision.Reason]++
 	return s
+}
+
+// newest is when the newest of samples that can be used was had; zero for none.
+func newest(samples []autoscale.Sample) (t time.Time) {
+	for _, s := range samples {
+		if s.Verdict == autoscale.OK && s.Time.After(t) {
+			t = s.Time
+		}
+	}
+	return t
 }
 
 // Snapshots are where the services stand, in the order of their names.

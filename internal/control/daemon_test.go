@@ -201,3 +201,24 @@ func TestOffset(t *testing.T) {
 		t.Errorf("from %s over %s to %s", all[0], all[250], all[499])
 	}
 }
+
+// What steps took adds up, and the last usable sample is remembered, also where
+// the clock was set back.
+func TestSnapshotAfter(t *testing.T) {
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	step := decidedStep(2, 3)
+	step.Report.ReadTook, step.Report.MoveTook = time.Second, 4*time.Second
+	step.Report.Reading.Samples = []autoscale.Sample{{Time: at, Verdict: autoscale.OK}, {Time: at.Add(time.Hour), Verdict: autoscale.Late}}
+	s := Snapshot{}.after(step, at, 5*time.Second)
+	s = s.after(Step{Err: errors.New("no engine")}, at, 2*time.Second)
+	if want := (Spent{2, 7 * time.Second}); s.Stepped != want || s.Steps != 2 {
+		t.Errorf("steps took %+v, want %+v", s.Stepped, want)
+	}
+	if s.Reading != (Spent{1, time.Second}) || s.Moving != (Spent{1, 4 * time.Second}) || !s.Read.Equal(at) {
+		t.Errorf("%+v", s)
+	}
+	step.Report.Reading.Samples[0].Time = at.Add(-time.Minute)
+	if s = s.after(step, at, time.Second); !s.Read.Equal(at.Add(-time.Minute)) || s.Moving.Count != 2 {
+		t.Errorf("%+v", s)
+	}
+}
