@@ -35,6 +35,9 @@ type cli struct {
 	Status   statusCommand   `cmd:"" help:"Where each service stands, by the last run."`
 	Explain  explainCommand  `cmd:"" help:"Why the last decisions came out as they did, and what would change the number next."`
 	Rollback rollbackCommand `cmd:"" help:"Undo it: schedule, count, state and journal."`
+	Pause    pauseCommand    `cmd:"" help:"Leave a service's count alone for a time, or for as long as a command runs."`
+	Hold     holdCommand     `cmd:"" help:"Hold a service at a count for a time."`
+	Resume   resumeCommand   `cmd:"" help:"End a pause or a hold."`
 	Stress   stressCommand   `cmd:"" help:"Send load to an HTTP server and measure what comes of it."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 
@@ -167,14 +170,14 @@ func lookBack(parser *kong.Kong) {
 		switch command.Name {
 		case "status", "explain":
 			ownFirst(command, decision, "project-dir", "state-file", "output")
-		case "doctor", "rollback":
+		case "doctor", "rollback", "pause", "hold", "resume":
 			ownFirst(command, decision)
 		}
 		switch command.Name {
-		case "status", "explain", "rollback":
+		case "status", "explain", "rollback", "pause", "hold", "resume":
 			for _, flag := range command.Flags {
-				flag.Required = false
-				if flag.Name == "service" && command.Name != "rollback" { // all, unless one is named
+				flag.Required = command.Name == "hold" && flag.Name == "replicas"
+				if flag.Name == "service" && (command.Name == "status" || command.Name == "explain") { // all, unless one is named
 					flag.HasDefault, flag.Default = false, ""
 				}
 			}

@@ -41,6 +41,8 @@ type standingOf struct {
 	Outcome  *store.Outcome      `json:"outcome,omitempty"`
 	// Doubts counts the doubtful runs in a row.
 	Doubts int `json:"doubts"`
+	// Pause is what a person asked for; absent where nothing is in force.
+	Pause *autoscale.Pause `json:"pause,omitempty"`
 	// Moved is the last decision that changed the count; absent where the journal
 	// has none.
 	Moved *moved   `json:"moved,omitempty"`
@@ -170,7 +172,7 @@ func (c *statusCommand) collect(file *store.File, now time.Time) (all []standing
 			return all, warnings, err
 		}
 		warnings = append(warnings, more...)
-		one := standingBy(key, state, recordOf(newest, key), recordOf(movedLast, key))
+		one := standingBy(key, state, recordOf(newest, key), recordOf(movedLast, key), now)
 		if said := silence(file.Journal(), key, state, now); said != "" {
 			one.Notes = append([]string{said}, one.Notes...)
 		}
@@ -236,7 +238,7 @@ func recordOf(records []store.Record, key store.Key) *store.Record {
 	return nil
 }
 
-func standingBy(key store.Key, state autoscale.State, last, move *store.Record) standingOf {
+func standingBy(key store.Key, state autoscale.State, last, move *store.Record, now time.Time) standingOf {
 	one := standingOf{
 		Provider: key.Provider, Project: key.Project, Service: key.Service, Dir: key.Dir,
 		Replicas: state.Count, LastRun: state.At.Time, Doubts: state.Doubts, Notes: []string{},
@@ -250,6 +252,12 @@ func standingBy(key store.Key, state autoscale.State, last, move *store.Record) 
 		one.Moved = &moved{At: move.Decision.At, From: move.Decision.From, To: move.Outcome.Count}
 	}
 	note := func(format string, args ...any) { one.Notes = append(one.Notes, fmt.Sprintf(format, args...)) }
+	if p := state.Pause; p.InForce(now) {
+		shown := *p
+		shown.Until = p.Until.Local()
+		one.Pause = p
+		note("%s", shown.String())
+	}
 	if state.Doubts > 0 {
 		note("%s", doubted(state.Doubts, last))
 	}

@@ -68,8 +68,8 @@ func (f *File) Save(k Key, s autoscale.State) (warnings []string, err error) {
 	return f.SaveFirst(k, s, nil)
 }
 
-// SaveFirst is Save that also keeps, where k has no entry yet, what stood before
-// the first run: JSON that Before gives back.
+// SaveFirst is Save that also keeps, where none is kept yet, what stood before the
+// first run: JSON that Before gives back.
 func (f *File) SaveFirst(k Key, s autoscale.State, before json.RawMessage) (warnings []string, err error) {
 	if _, err := encode(entry{Key: k, State: s, Before: before}); err != nil {
 		return nil, fmt.Errorf("store: state of %s cannot be saved: %w", k, err)
@@ -81,7 +81,10 @@ func (f *File) SaveFirst(k Key, s autoscale.State, before json.RawMessage) (warn
 	defer unlock()
 	doc, err := f.read(path)
 	if err == nil && doc.find(k) != nil {
-		before, err = doc.before(k)
+		var kept json.RawMessage
+		if kept, err = doc.before(k); kept != nil {
+			before = kept
+		}
 	}
 	odd, ok := errors.AsType[*strange](err)
 	if !ok && err != nil {
