@@ -74,7 +74,7 @@ func TestStatusTable(t *testing.T) {
 		At: autoscale.Instant{Time: noon}, Gap: 2 * time.Minute, Count: 2, Doubts: 3,
 		Failure: &autoscale.Failure{Count: 2, Until: noon.Add(4 * time.Minute)},
 	}
-	got := table([]standingOf{standingBy(r.Workload, state, &r, &r)}, noon.Add(10*time.Minute))
+	got := table([]standingOf{standingBy(r.Workload, state, &r, &r, noon.Add(10*time.Minute))}, noon.Add(10*time.Minute))
 	want := `SERVICE  PROJECT  REPLICAS  LOAD     READING  LAST RUN              NEXT
 app      bot      2         110 rps  partial  12:00:00 (10m0s ago)  4 replicas above 132 rps; 2 at 72 rps or less, held until 12:01:00
 app: the last 3 runs could not trust the reading, and nothing goes down meanwhile; autoscale doctor with the same flags looks for the remedy: bot-app-2 is unreachable: connection refused
@@ -94,7 +94,7 @@ func TestNothingRead(t *testing.T) {
 	if got := story(r); !strings.Contains(got, "load      unknown, unreachable") || !strings.Contains(got, "failed, 1 replica runs\n") {
 		t.Error(got)
 	}
-	got := table([]standingOf{standingBy(r.Workload, autoscale.State{Doubts: 1}, &r, &r)}, noon)
+	got := table([]standingOf{standingBy(r.Workload, autoscale.State{Doubts: 1}, &r, &r, noon)}, noon)
 	if strings.Contains(got, "0 rps  ") || !strings.Contains(got, "app: the last run could not trust the reading, and ") {
 		t.Error(got)
 	}
@@ -119,7 +119,7 @@ func TestOneZone(t *testing.T) {
 	if got := line(r); !strings.HasPrefix(got, "2026-11-24 15:00:00 +03:00 app: ") || !strings.HasSuffix(strings.Split(got, " [")[0], "held until 15:01:00") {
 		t.Error(got)
 	}
-	got = table([]standingOf{standingBy(r.Workload, autoscale.State{At: autoscale.Instant{Time: noon}}, &r, &r)}, noon)
+	got = table([]standingOf{standingBy(r.Workload, autoscale.State{At: autoscale.Instant{Time: noon}}, &r, &r, noon)}, noon)
 	if !strings.Contains(got, "12:00:00 (0s ago)") || !strings.Contains(got, "held until 12:01:00") {
 		t.Error(got)
 	}

@@ -154,7 +154,7 @@ func (c *scaleCommand) stepKubernetes(ctx context.Context, s streams, w *kuberne
 	if later {
 		c.declareLater(ctx, w, r)
 	}
-	r.report.Warnings = append(r.report.Warnings, memory.warnings...)
+	r.report.Warnings = append(r.report.Warnings, memory.told()...)
 	r.report.Warnings = append(r.report.Warnings, unreachableHint(r.report.Reading)...)
 	if hint := c.counterHint(r.report.Reading); hint != "" {
 		r.report.Warnings = append(r.report.Warnings, hint)

@@ -57,43 +57,74 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 
 // onCompose finds the workload, keeps other runs off it, and makes one step.
 func (c *scaleCommand) onCompose(ctx context.Context, s streams, dir string) result {
-	r := result{key: store.Key{Provider: string(c.Provider), Service: c.Service, Dir: dir}}
 	source, err := prometheus.New(c.source())
 	if err != nil {
-		r.err = err
-		return r
+		return result{key: c.keyIn(dir), err: err}
 	}
-	w, err := compose.Find(ctx, c.workload(s, dir, &r.key))
+	w, key, err := c.findCompose(ctx, s, dir)
 	if err != nil {
-		r.err = errors.Join(err, c.missed(ctx, dir))
-		return r
+		return result{key: key, err: errors.Join(err, c.missed(ctx, dir))}
 	}
 	defer w.Close()
-	r.key.Engine, r.key.Project, r.key.Dir = w.Engine(), w.Project(), w.Dir()
-	if r.key.Project == "" {
-		r.key.Project = w.Dir() // nothing but the folder says which project it is
+	one := composeRun{
+		flags: &c.flags, source: source, w: w, memory: &memory{file: store.Open(c.statePath(w.Dir())), key: key, dry: c.DryRun}, again: readAgain,
+		decided: func(d autoscale.Decision) { c.printDecision(s, d) },
 	}
+	return one.step(ctx, c.policy())
+}
+
+// keyIn is what is known of the workload before it was found.
+func (c *flags) keyIn(dir string) store.Key {
+	return store.Key{Provider: string(c.Provider), Service: c.Service, Dir: dir}
+}
+
+// findCompose finds the workload. Of what could not be found the key says as much
+// as is known.
+func (c *flags) findCompose(ctx context.Context, s streams, dir string) (*compose.Workload, store.Key, error) {
+	key := c.keyIn(dir)
+	w, err := compose.Find(ctx, c.workload(s, dir, &key))
+	if err != nil {
+		return nil, key, err
+	}
+	// Where nothing says the project's name, the folder is all that does.
+	key.Engine, key.Project, key.Dir = w.Engine(), cmp.Or(w.Project(), w.Dir()), w.Dir()
+	return w, key, nil
+}
+
+// composeRun makes the steps of one Compose service, one at a time.
+type composeRun struct {
+	*flags
+	source  *prometheus.Source
+	more    []control.Input
+	w       *compose.Workload
+	memory  *memory
+	again   time.Duration
+	decided func(autoscale.Decision)
+}
+
+// step makes one step, while no other run is at work on the workload.
+func (x *composeRun) step(ctx context.Context, policy autoscale.Policy) (r result) {
+	r.key = x.memory.key
 	lock, err := store.LockWorkload(ctx, r.key, lockWait)
 	if err != nil {
 		r.err = err
 		return r
 	}
 	defer lock.Unlock()
-	w.Hold(lock)
+	x.w.Hold(lock)
+	defer x.w.LetGo()
 	// Only now: another run may have been waited for.
 	now, err := readClocks()
 	if err != nil {
 		r.err = err
 		return r
 	}
-	file := store.Open(c.statePath(w.Dir()))
-	memory := &memory{file: file, key: r.key, dry: c.DryRun, before: func() (json.RawMessage, error) { return standing(w, file, now) }}
+	x.memory.before = func() (json.RawMessage, error) { return standing(x.w, x.memory.file, now) }
 	controller := control.Controller{
-		Policy: c.policy(), Source: source, Workload: w, Memory: memory, Signal: source.Identity(), Again: readAgain,
-		Decided: func(d autoscale.Decision) { c.printDecision(s, d) },
+		Policy: policy, Source: x.source, More: x.more, Workload: x.w, Memory: x.memory, Signal: x.source.Identity(), Again: x.again, Decided: x.decided,
 	}
-	lost := c.dockerLost(file, w)
-	if lost != nil && controller.Policy.Mode == autoscale.Auto {
+	lost := x.dockerLost(x.memory.file, x.w)
+	if lost != nil && policy.Mode == autoscale.Auto {
 		controller.Policy.Mode = autoscale.RaiseOnly // the engine may run more than the file says
 	}
 	r.report, r.err = controller.Step(ctx, now)
@@ -102,12 +133,12 @@ func (c *scaleCommand) onCompose(ctx context.Context, s streams, dir string) res
 	}
 	r.err = errors.Join(r.err, lost)
 	r.decided = !r.report.Decision.At.IsZero()
-	r.report.Warnings = append(r.report.Warnings, memory.warnings...)
+	r.report.Warnings = append(r.report.Warnings, x.memory.told()...)
 	r.report.Warnings = append(r.report.Warnings, unreachableHint(r.report.Reading)...)
-	if c.Start && c.Mode != autoscale.Observe && errors.Is(r.err, compose.ErrNotRunning) {
-		count := max(int(c.Min), 1)
-		saved := memory.begin(now, count)
-		r.start(ctx, w, count, c.DryRun)
+	if x.Start && policy.Mode != autoscale.Observe && errors.Is(r.err, compose.ErrNotRunning) {
+		count := max(policy.Min, 1)
+		saved := x.memory.begin(now, count)
+		r.start(ctx, x.w, count, x.DryRun)
 		r.err = errors.Join(r.err, saved)
 	}
 	return r
@@ -237,15 +268,40 @@ type memory struct {
 	// before tells what stands before the first run; it is asked once.
 	before func() (json.RawMessage, error)
 	kept   json.RawMessage
+	// record takes what the journal would; nil for the journal.
+	record func(store.Record) error
+	// known is what the file held when it was last as written says: it need not be
+	// read again. Both are nil where each step is another process's.
+	known   *autoscale.State
+	written os.FileInfo
+	caches  bool
+}
+
+// told is what there is to be told since it was last asked.
+func (m *memory) told() []string {
+	warnings := m.warnings
+	m.warnings = nil
+	return warnings
 }
 
 // Load reads the state of the last run.
 func (m *memory) Load() (autoscale.State, []string, error) {
+	if m.known != nil && m.unchanged() {
+		m.before = nil
+		return *m.known, nil, nil
+	}
 	state, warnings, err := m.file.Load(m.key)
 	if state.Known() {
 		m.before = nil
 	}
 	return state, warnings, err
+}
+
+// unchanged reports whether the file is the one that was written last: a pause
+// is another process's.
+func (m *memory) unchanged() bool {
+	now, err := os.Stat(m.file.Path())
+	return err == nil && os.SameFile(now, m.written) && now.ModTime().Equal(m.written.ModTime()) && now.Size() == m.written.Size()
 }
 
 // Save keeps the state for the next run.
@@ -260,8 +316,14 @@ func (m *memory) Save(s autoscale.State) error {
 		}
 		m.before, m.kept = nil, kept
 	}
+	m.known = nil
 	warnings, err := m.file.SaveFirst(m.key, s, m.kept)
 	m.warnings = append(m.warnings, warnings...)
+	if err == nil && m.caches && s.Known() {
+		if written, failed := os.Stat(m.file.Path()); failed == nil {
+			m.known, m.written = &s, written
+		}
+	}
 	return err
 }
 
@@ -279,9 +341,11 @@ func (m *memory) Record(r control.Report) error {
 	if m.dry {
 		return nil
 	}
-	return m.file.Journal().Append(store.Record{
-		Time: time.Now(), Workload: m.key, Reading: r.Reading, Decision: r.Decision, Outcome: outcome(r),
-	})
+	record := store.Record{Time: time.Now(), Workload: m.key, Reading: r.Reading, Decision: r.Decision, Outcome: outcome(r)}
+	if m.record != nil {
+		return m.record(record)
+	}
+	return m.file.Journal().Append(record)
 }
 
 // outcome names what became of a decision, for the journal.

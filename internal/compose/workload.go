@@ -93,6 +93,9 @@ type Workload struct {
 // sees meanwhile.
 func (w *Workload) Hold(l Lock) { w.held = append(w.held, l.File()) }
 
+// LetGo ends what Hold began, before the locks are unlocked.
+func (w *Workload) LetGo() { w.held = nil }
+
 // serialize takes the project's lock for a move.
 func (w *Workload) serialize(ctx context.Context, wait time.Duration) (unlock func(), err error) {
 	l, err := w.cfg.Serialize(ctx, w.project.name, wait)
