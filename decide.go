@@ -285,7 +285,7 @@ func (r *run) lower(l load) {
 	r.suffices(low)
 	switch {
 	case low > h.to:
-		r.step(StageBound, h.to, TooManyReplicas, "the maximum is %d", r.p.Max)
+		r.step(StageBound, h.to, TooManyReplicas, "the maximum is %d%s", r.p.Max, r.bounded())
 	case low < h.to:
 		r.step(StageStabilize, h.to, h.reason, "%s in the last %s asks for %s%s", h.detail, short(r.p.Cooldown), replicas(h.to), until(h.until))
 	}
@@ -336,10 +336,18 @@ func (r *run) raiseOnDoubt() {
 func (r *run) bound() {
 	switch {
 	case r.To > r.p.Max && r.To > r.From:
-		r.step(StageBound, max(r.p.Max, r.From), TooManyReplicas, "the maximum is %d", r.p.Max)
+		r.step(StageBound, max(r.p.Max, r.From), TooManyReplicas, "the maximum is %d%s", r.p.Max, r.bounded())
 	case r.To < r.p.Min:
-		r.step(StageBound, r.p.Min, TooFewReplicas, "the minimum is %d", r.p.Min)
+		r.step(StageBound, r.p.Min, TooFewReplicas, "the minimum is %d%s", r.p.Min, r.bounded())
 	}
+}
+
+// bounded says why the bounds are not the user's own; empty where they are.
+func (r *run) bounded() string {
+	if r.p.Bounded == "" {
+		return ""
+	}
+	return " (" + r.p.Bounded + ")"
 }
 
 // guard takes back what may not be done now.

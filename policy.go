@@ -25,6 +25,9 @@ const (
 type Policy struct {
 	// Min and Max bound the replica count: 0 ≤ Min ≤ Max, Max ≥ 1.
 	Min, Max int
+	// Bounded says why Min and Max are what they are at the moment, "schedule: at
+	// least 4 until 10:30"; empty where they are the user's own.
+	Bounded string
 	// Target is the load that one replica should carry, in requests/s.
 	Target float64
 	// Tolerance is a share of the load, 0 ≤ Tolerance < 1: no raise while the

@@ -59,6 +59,8 @@ type flags struct {
 	StateFile string         `group:"run" default:"tools/.autoscale_state.json" placeholder:"tools/.autoscale_state.json" help:"What must be remembered between runs."`
 	DryRun    bool           `group:"run" help:"Decide and explain; write and change nothing."`
 	Output    string         `group:"run" enum:"text,json" default:"text" placeholder:"text" help:"text: one dated line; json: one documented object."`
+
+	tell func(text string) // what is about to be done; nil writes dated lines
 }
 
 // provider is what runs the service.

@@ -54,10 +54,7 @@ func (c *flags) hpa(s streams, dir string, metric kubernetes.Metric) kubernetes.
 		Apply: kubernetes.Apply(c.Apply), Dir: dir, File: c.HPAFile,
 		Min: int(c.Min), Max: int(c.Max), Metric: metric, Target: float64(c.RPSTarget), CPUTarget: c.CPUTarget, Cooldown: time.Duration(c.Cooldown),
 		DryRun: c.DryRun,
-		Tell: func(text string) {
-			// What is changed is changed, whether or not somebody reads of it.
-			_ = c.line(s.err, time.Now(), "", text)
-		},
+		Tell:   c.teller(s),
 	}
 }
 

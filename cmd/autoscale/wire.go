@@ -165,10 +165,7 @@ func (c *flags) workload(s streams, dir string, key *store.Key) compose.Config {
 		Service: c.Service, Dir: dir, DirGiven: c.ProjectDir != ".", OverrideFile: c.ComposeFile,
 		Files: c.File, EnvFiles: c.EnvFile, Profiles: c.Profile, ProjectName: c.ProjectName,
 		Docker: c.Docker, Apply: compose.Apply(c.Apply), DryRun: c.DryRun, Max: int(c.Max),
-		Tell: func(text string) {
-			// What moves goes on, whether or not somebody reads of it.
-			_ = c.line(s.err, time.Now(), "", text)
-		},
+		Tell: c.teller(s),
 		Serialize: func(ctx context.Context, project string, wait time.Duration) (compose.Lock, error) {
 			k := *key
 			k.Project = project
@@ -182,6 +179,15 @@ func (c *flags) workload(s streams, dir string, key *store.Key) compose.Config {
 		cfg.Wait = time.Duration(*c.Wait)
 	}
 	return cfg
+}
+
+// teller tells a person what is about to be done.
+func (c *flags) teller(s streams) func(string) {
+	if c.tell != nil {
+		return c.tell
+	}
+	// What is done is done, whether or not somebody reads of it.
+	return func(text string) { _ = c.line(s.err, time.Now(), "", text) }
 }
 
 func (c *flags) statePath(dir string) string {
