@@ -3,6 +3,7 @@ module github.com/five-keys/autoscale/bench
 go 1.26.0
 
 require (
+	github.com/adhocore/gronx v1.20.0
 	github.com/five-keys/autoscale v0.0.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/prometheus/client_model v0.6.3
