@@ -28,18 +28,19 @@ func removeLeftovers(folder *os.Root, fresh fs.FileInfo) (err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	for {
-		entries, err := f.ReadDir(256)
+		// Names alone: some file systems need a look at each entry for more.
+		names, err := f.Readdirnames(256)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		for _, entry := range entries {
-			if !isTemporary(entry.Name()) {
+		for _, name := range names {
+			if !isTemporary(name) {
 				continue
 			}
-			if err := removeLeftover(folder, entry.Name(), fresh); err != nil {
+			if err := removeLeftover(folder, name, fresh); err != nil {
 				return err
 			}
 		}

@@ -40,6 +40,13 @@ func Perm(mode fs.FileMode) Option {
 	return func(j *job) { j.perm = mode }
 }
 
+// KeepLeftovers has File not look for temporary files that killed processes left
+// behind: whoever replaces files in one folder many times a second has looked
+// once.
+func KeepLeftovers() Option {
+	return func(j *job) { j.keep = true }
+}
+
 // job is one replacement.
 type job struct {
 	// path is the name to be replaced, behind all symbolic links; asked is the
@@ -51,6 +58,7 @@ type job struct {
 	expect bool
 	was    []byte
 	perm   fs.FileMode
+	keep   bool
 }
 
 // File makes data the content of the file at path. Where there is none it is
@@ -134,8 +142,10 @@ func (j *job) fill(f *os.File, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := removeLeftovers(j.folder, info); err != nil {
-		return err
+	if !j.keep {
+		if err := removeLeftovers(j.folder, info); err != nil {
+			return err
+		}
 	}
 	if err := j.own(f, info); err != nil {
 		return err

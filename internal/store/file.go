@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,8 +22,9 @@ const maxFile = 16 << 20
 
 // File is a state file. Several goroutines and processes may use it at once.
 type File struct {
-	path string
-	max  int64 // bytes
+	path  string
+	max   int64 // bytes
+	saved atomic.Bool
 }
 
 // Open names the state file at path. Nothing is read yet, and the file need not
@@ -102,7 +104,11 @@ func (f *File) SaveFirst(k Key, s autoscale.State, before json.RawMessage) (warn
 	if len(dropped) > 0 {
 		warnings = append(warnings, fmt.Sprintf("state file %s would be larger than %d bytes; the entries saved longest ago were dropped: %q", path, f.max, dropped))
 	}
-	put := func() error { return replace.File(path, data) }
+	var options []replace.Option
+	if f.saved.Swap(true) {
+		options = append(options, replace.KeepLeftovers())
+	}
+	put := func() error { return replace.File(path, data, options...) }
 	if odd != nil {
 		kept, err := keepAside(path, odd.kind, s.At.Time, put)
 		if err != nil {
