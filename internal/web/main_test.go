@@ -28,6 +28,7 @@ var _ Daemon = (*control.Daemon)(nil)
 // known is a Daemon of snapshots that a test says.
 type known struct {
 	shots []control.Snapshot
+	block chan struct{} // where set, snapshots come once it is closed
 
 	mu     sync.Mutex
 	name   string
@@ -36,7 +37,12 @@ type known struct {
 	calls  int
 }
 
-func (k *known) Snapshots() []control.Snapshot { return k.shots }
+func (k *known) Snapshots() []control.Snapshot {
+	if k.block != nil {
+		<-k.block
+	}
+	return k.shots
+}
 
 func (k *known) Pause(ctx context.Context, name string, p *autoscale.Pause) error {
 	k.mu.Lock()

@@ -129,6 +129,15 @@ func TestMetricsAges(t *testing.T) {
 func TestMetricsAreSound(t *testing.T) {
 	s := served(t, standings(time.Now()), nil)
 	s.Reloaded(nil)
+	var names []string
+	for line := range strings.Lines(scraped(t, s)) {
+		if name, ok := strings.CutPrefix(line, "# HELP "); ok {
+			names = append(names, strings.Fields(name)[0])
+		}
+	}
+	if len(names) < 40 || !slices.IsSorted(names) {
+		t.Errorf("not in order: %q", names)
+	}
 	problems, err := promlint.New(strings.NewReader(scraped(t, s))).Lint()
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
@@ -136,6 +145,29 @@ func TestMetricsAreSound(t *testing.T) {
 	if _, err := (prometheus.Gatherers{s.gatherer()}).Gather(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Scrapes that pile up are turned away.
+func TestMetricsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := many(1, time.Now())
+		d.block = make(chan struct{})
+		h := served(t, d, nil).MetricsHandler()
+		codes := make(chan int, maxScrapes)
+		for range maxScrapes {
+			go func() { codes <- ask(h, "GET", "/metrics", "").Code }()
+		}
+		synctest.Wait()
+		if w := ask(h, "GET", "/metrics", ""); w.Code != http.StatusServiceUnavailable {
+			t.Errorf("%d", w.Code)
+		}
+		close(d.block)
+		for range maxScrapes {
+			if code := <-codes; code != http.StatusOK {
+				t.Errorf("%d", code)
+			}
+		}
+	})
 }
 
 // A service has so many series and no more, however many replicas and samples

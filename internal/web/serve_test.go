@@ -115,6 +115,35 @@ func TestServeEndsThoughRequestsHang(t *testing.T) {
 	})
 }
 
+// One address that fails ends the other one too, and its streams at once.
+func TestServeFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(Config{Listen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0"}, &known{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		good, bad := newPiped(), newPiped()
+		s.doors[0].listener, s.doors[1].listener = good, bad
+		ended := make(chan error, 1)
+		go func() { ended <- s.Serve(t.Context()) }()
+		client := good.dial()
+		fmt.Fprint(client, "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		read := make(chan struct{})
+		go func() { defer close(read); _, _ = io.Copy(io.Discard, client) }()
+		synctest.Wait()
+		began := time.Now()
+		_ = bad.Close()
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), "metrics-listen: serving on 127.0.0.1:0 ended") {
+			t.Error(err)
+		}
+		// The server looks now and then whether all have gone.
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the end took %s", took)
+		}
+		<-read
+	})
+}
+
 // An address that somebody else has is told of, with what to do, and nothing
 // stays taken.
 func TestListenTaken(t *testing.T) {

@@ -111,7 +111,6 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.stream.leave(reader)
 	out := http.NewResponseController(w)
-	_ = out.SetReadDeadline(time.Time{}) // who cannot set one has none
 	write := func(text []byte) error {
 		_ = out.SetWriteDeadline(time.Now().Add(writeWithin))
 		_, err := w.Write(text)
