@@ -60,6 +60,11 @@ func TestServices(t *testing.T) {
 			}
 		}
 	}
+	for _, v := range services {
+		if list, ok := at(v, "warnings").([]any); !ok || len(list) != 0 {
+			t.Errorf("%s: warnings %v, want an empty list", at(v, "name"), at(v, "warnings"))
+		}
+	}
 	one := get(t, s, "/api/v1/services/sound", 200)
 	if at(one, "name") != "sound" || at(one, "last.reading.metric") != "http_requests_per_second" || at(one, "last.decision.reason") != "DesiredWithinRange" || at(one, "last.outcome") != nil {
 		t.Errorf("%v", one)
@@ -82,6 +87,11 @@ func TestServicesNotFinite(t *testing.T) {
 	}
 	if !math.IsNaN(shot.Last.Report.Reading.Samples[0].Value) {
 		t.Error("the snapshot was changed")
+	}
+	shot.Last.Report.Reading.Samples = nil
+	v = get(t, served(t, &known{shots: []control.Snapshot{shot}}, nil), "/api/v1/services/shop", 200)
+	if list, ok := at(v, "last.reading.samples").([]any); !ok || len(list) != 0 {
+		t.Errorf("%v", v)
 	}
 }
 

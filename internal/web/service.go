@@ -2,7 +2,6 @@ package web
 
 import (
 	"math"
-	"slices"
 	"time"
 
 	"github.com/five-keys/autoscale"
@@ -98,7 +97,7 @@ func shown(s control.Snapshot, now time.Time) service {
 	v := service{
 		Name: s.Name, Provider: s.Provider, Project: s.Last.Project, Target: s.Target, IntervalS: s.Interval.Seconds(),
 		Standing: standing(s), Step: stepped{Ended: s.Ran, TookS: s.Took.Seconds(), Running: s.Stepping},
-		Since: s.Since, Succeeded: s.Succeeded, Warnings: slices.Concat([]string{}, s.Last.Report.Warnings),
+		Since: s.Since, Succeeded: s.Succeeded, Warnings: append([]string{}, s.Last.Report.Warnings...),
 		Counts: counts{Steps: s.Steps, Failed: s.Failed, Doubtful: s.Doubtful, Raised: s.Raised, Lowered: s.Lowered, Reasons: s.Reasons},
 	}
 	if v.Counts.Reasons == nil {
@@ -153,7 +152,7 @@ func counted(s *control.Snapshot) bool { return len(s.Reasons) > 0 }
 // clean is r without the numbers that JSON does not have; they are none that
 // count.
 func clean(r autoscale.Reading) autoscale.Reading {
-	r.Samples = slices.Concat([]autoscale.Sample{}, r.Samples)
+	r.Samples = append([]autoscale.Sample{}, r.Samples...)
 	for i, s := range r.Samples {
 		r.Samples[i].Value = finite(s.Value)
 	}
