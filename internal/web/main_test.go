@@ -7,7 +7,6 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -170,13 +169,11 @@ func ask(h http.Handler, method, target, body string, headers ...string) *httpte
 // bearer shows the token.
 const bearer = "Authorization: Bearer " + secret
 
-// many are so many sound services, each with every reason a decision may have.
+// many are so many sound services, in the order of their names.
 func many(n int, now time.Time) *known {
 	k := &known{}
 	for i := range n {
-		s := sound(fmt.Sprintf("service-%04d", i), now)
-		k.shots = append(k.shots, s)
+		k.shots = append(k.shots, sound(fmt.Sprintf("service-%04d", i), now))
 	}
-	slices.SortFunc(k.shots, func(a, b control.Snapshot) int { return strings.Compare(a.Name, b.Name) })
 	return k
 }
