@@ -23,6 +23,10 @@ const limit = 15 * time.Minute
 // Grace is how long an interrupted command has to end in order.
 const Grace = 15 * time.Second
 
+// ErrTooMuch is wrapped by the error of a command that wrote more than its Call
+// allows; what it wrote until then is returned.
+var ErrTooMuch = errors.New("it wrote more than is read of it")
+
 // Call is one run of a command.
 type Call struct {
 	// Words are the program and its arguments; no shell reads them.
@@ -35,6 +39,9 @@ type Call struct {
 	Env []string
 	// Limit is how long it may take; 0 is 15 minutes.
 	Limit time.Duration
+	// MaxOutput bounds, in bytes, what it writes to its standard output where it
+	// holds no files: a command that writes more is ended. 0 is no bound.
+	MaxOutput int64
 	// Held are open files that it inherits, locks among them. A command that holds
 	// some moves something, and outlives this process where that is killed.
 	Held []*os.File
@@ -52,6 +59,8 @@ func (c Call) Run(ctx context.Context) (out, said string, err error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("it did not end within %s", within))
 	defer cancel()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	cmd := exec.CommandContext(ctx, c.Words[0], c.Words[1:]...)
 	cmd.Dir, cmd.ExtraFiles = c.Dir, c.Held
 	if len(c.Env) > 0 {
@@ -66,10 +75,13 @@ func (c Call) Run(ctx context.Context) (out, said string, err error) {
 	if len(c.Held) > 0 {
 		out, said, err = runMoving(cmd)
 	} else {
-		var stdout, stderr bytes.Buffer
+		stdout, stderr := bounded{most: c.MaxOutput, over: func() { end(ErrTooMuch) }}, bytes.Buffer{}
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		err = cmd.Run()
-		out, said = stdout.String(), stderr.String()
+		out, said = stdout.text.String(), stderr.String()
+	}
+	if errors.Is(context.Cause(ctx), ErrTooMuch) {
+		return out, said, fmt.Errorf("%s: %w", c.Words[0], ErrTooMuch)
 	}
 	if ctx.Err() != nil {
 		return "", "", fmt.Errorf("%s was interrupted: %w", c.Words[0], context.Cause(ctx))
@@ -78,6 +90,23 @@ func (c Call) Run(ctx context.Context) (out, said string, err error) {
 		return out, said, &failure{exit: exit, said: LastLines(said, 5)}
 	}
 	return out, said, err
+}
+
+// bounded keeps what is written to it, until that is more than most bytes.
+type bounded struct {
+	text bytes.Buffer
+	most int64 // 0 is no bound
+	over func()
+}
+
+// Write keeps b, or as much of it as shows that it is too much.
+func (w *bounded) Write(b []byte) (int, error) {
+	if left := w.most + 1 - int64(w.text.Len()); w.most > 0 && int64(len(b)) >= left {
+		w.text.Write(b[:max(left, 0)])
+		w.over()
+		return 0, ErrTooMuch
+	}
+	return w.text.Write(b)
 }
 
 // failure is the error of a command that ended with another status than 0.
