@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,6 +57,22 @@ func (c *flags) hpa(s streams, dir string, metric kubernetes.Metric) kubernetes.
 		DryRun: c.DryRun,
 		Tell:   c.teller(s),
 	}
+}
+
+// pinned are the flags that keep a scheduled line to the cluster and the namespace
+// that kubectl means now, where the line does not name them itself: later its
+// configuration may mean others.
+func (c *flags) pinned(ctx context.Context) (words, warnings []string, err error) {
+	if c.Provider != k8s || c.Apply == string(kubernetes.ApplyNever) || c.Context != "" && c.Namespace != "" {
+		return nil, nil, nil
+	}
+	if words, err = kubernetes.Current(ctx, c.hpa(streams{}, "", kubernetes.Metric{})); err != nil {
+		return nil, nil, fmt.Errorf("a scheduled line has to name its cluster and namespace; add --context and --namespace: %w", err)
+	}
+	if len(words) > 0 {
+		warnings = append(warnings, fmt.Sprintf("added %s, which kubectl means now: without that the line would follow its configuration to wherever that points later", strings.Join(words, " ")))
+	}
+	return words, warnings, nil
 }
 
 // onKubernetes leaves the HPA as it should be, and starts the Deployment at the
@@ -115,22 +132,33 @@ func (c *scaleCommand) stepKubernetes(ctx context.Context, s streams, w *kuberne
 		r.err = err
 		return
 	}
+	file := store.Open(c.statePath(r.key.Dir))
+	memory := &memory{file: file, key: r.key, dry: c.DryRun}
 	seen, err := w.Observe(ctx)
 	if err != nil {
-		r.report.Warnings, r.err = seen.Warnings, errors.Join(err, c.missed(ctx, r.key.Dir))
+		r.report.Warnings, r.err = seen.Warnings, errors.Join(err, missedHere(ctx, memory, now))
 		return
 	}
-	file := store.Open(c.statePath(r.key.Dir))
-	stood, failed := standingHPA(w, file, now) // now, before anything is written
-	memory := &memory{file: file, key: r.key, dry: c.DryRun, before: func() (json.RawMessage, error) { return stood, failed }}
+	c.begin(w, memory, now, seen.Current)
 	later := w.Lowers()
 	if !later {
-		if r.declare(ctx, w, c.Mode); r.err != nil {
-			r.report.Warnings = append(seen.Warnings, r.report.Warnings...)
-			return
-		}
+		r.declare(ctx, w, c.Mode)
 	}
+	if r.err != nil && (ctx.Err() != nil || !kubernetes.Raises(r.err)) {
+		r.report.Warnings = slices.Concat(seen.Warnings, r.report.Warnings, memory.told())
+		r.err = errors.Join(r.err, missedHere(ctx, memory, now))
+		return
+	}
+	undeclared := r.err
+	c.raise(ctx, s, w, r, now, looked{w, seen}, memory, later)
+	r.err = errors.Join(undeclared, r.err)
+}
+
+// raise decides, and raises the Deployment to what the load asks for where that
+// is not the HPA's to do; later tells that the HPA was not applied yet.
+func (c *scaleCommand) raise(ctx context.Context, s streams, w *kubernetes.Workload, r *result, now autoscale.Instant, seen looked, memory *memory, later bool) {
 	declared := r.report
+	r.err = nil
 	config := c.source()
 	config.Relay = w.Page
 	source, err := prometheus.New(config)
@@ -138,8 +166,12 @@ func (c *scaleCommand) stepKubernetes(ctx context.Context, s streams, w *kuberne
 		r.err = err
 		return
 	}
+	policy := c.policy()
+	if later {
+		policy.MaxDown = autoscale.Limit{} // the HPA takes all of the surplus at once
+	}
 	controller := control.Controller{
-		Policy: c.policy(), Source: source, Workload: looked{w, seen}, Memory: memory, Signal: source.Identity(), Again: readAgain,
+		Policy: policy, Source: source, Workload: seen, Memory: memory, Signal: source.Identity(), Again: readAgain,
 		Decided: func(d autoscale.Decision) { c.printDecision(s, d) },
 	}
 	r.report, r.err = controller.Step(ctx, now)
@@ -153,10 +185,9 @@ func (c *scaleCommand) stepKubernetes(ctx context.Context, s streams, w *kuberne
 	}
 	r.report.Warnings = append(r.report.Warnings, memory.told()...)
 	r.report.Warnings = append(r.report.Warnings, unreachableHint(r.report.Reading)...)
-	if hint := c.counterHint(r.report.Reading); hint != "" {
-		r.report.Warnings = append(r.report.Warnings, hint)
-	}
+	r.err = errors.Join(r.err, c.namesCounter(r.report.Reading))
 	if c.Start && c.Mode != autoscale.Observe && errors.Is(r.err, kubernetes.ErrNotRunning) {
+		w.Keep()
 		r.start(ctx, w, max(int(c.Min), 1), c.DryRun)
 	}
 }
@@ -181,6 +212,8 @@ func (c *scaleCommand) declareLater(ctx context.Context, w *kubernetes.Workload,
 	d := r.report.Decision
 	switch {
 	case r.err != nil || c.Mode == autoscale.Observe:
+	case w.Unready() != "":
+		r.err = w.AboveMax(w.Unready())
 	case r.decided && d.Verdict == autoscale.OK && d.Want <= int(c.Max):
 		r.declare(ctx, w, c.Mode)
 	default:
@@ -192,13 +225,13 @@ func (c *scaleCommand) declareLater(ctx context.Context, w *kubernetes.Workload,
 	}
 }
 
-// counterHint warns of a metric that the HPA is to read as requests/s, and that
-// is a counter.
-func (c *flags) counterHint(reading autoscale.Reading) string {
+// namesCounter is the error of a metric that the HPA is to read as requests/s,
+// and that is a counter.
+func (c *flags) namesCounter(reading autoscale.Reading) error {
 	if reading.Kind != autoscale.Counter || c.RPSMetricType != "" || strings.HasSuffix(reading.Metric, "_total") {
-		return ""
+		return nil
 	}
-	return fmt.Sprintf("%s is a counter, which an HPA cannot use; say --rps-metric-type=counter, and the HPA asks for its rate as %s", reading.Metric, kubernetes.PerSecond(reading.Metric))
+	return fmt.Errorf("%s is a counter, which an HPA cannot use; say --rps-metric-type=counter, and the HPA asks for its rate as %s", reading.Metric, kubernetes.PerSecond(reading.Metric))
 }
 
 // looked is a workload that was looked at a moment ago.
@@ -216,6 +249,39 @@ type beforeHPA struct {
 	At time.Time `json:"at"`
 	// StateFolder is the folder of the state file, where that was made with it.
 	StateFolder string `json:"state_folder,omitempty"`
+}
+
+// begin has what stands before the first run kept before anything is written, so
+// that a run which is killed takes nothing of it along.
+func (c *scaleCommand) begin(w *kubernetes.Workload, m *memory, now autoscale.Instant, count int) {
+	state, strange, err := m.file.Load(m.key)
+	if err == nil && state.Known() {
+		return
+	}
+	if kept, failed := m.file.Before(m.key); failed == nil && kept != nil {
+		return
+	}
+	stood, failed := standingHPA(w, m.file, now)
+	m.before = func() (json.RawMessage, error) { return stood, failed }
+	w.First(func() {
+		if err != nil || failed != nil || len(strange) > 0 || m.dry || m.before == nil {
+			return // the first Save keeps it, or says why it does not
+		}
+		state.Count, state.Applied = count, true
+		if warnings, err := m.file.SaveFirst(m.key, state, stood); err == nil {
+			m.before, m.warnings = nil, append(m.warnings, warnings...)
+		}
+	})
+}
+
+// missedHere remembers a run that saw no load, as missed does, while this run
+// itself keeps others off the workload.
+func missedHere(ctx context.Context, m *memory, now autoscale.Instant) error {
+	state, _, err := m.Load()
+	if err != nil || ctx.Err() != nil || !state.Known() {
+		return err
+	}
+	return m.Save(state.Missed(now))
 }
 
 // standingHPA is what stands before the first run.

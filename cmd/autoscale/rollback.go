@@ -14,6 +14,7 @@ import (
 
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/compose"
+	"github.com/five-keys/autoscale/internal/kubernetes"
 	"github.com/five-keys/autoscale/internal/schedule"
 	"github.com/five-keys/autoscale/internal/store"
 )
@@ -66,6 +67,7 @@ type plan struct {
 	keys        []store.Key
 	steps       []*undoing
 	concerns    []string // what the person who confirms should know
+	left        []string // what stays that a person has to look at: no success
 	below       string   // why the count is, or may be, too low for the load; empty where it is not
 	current     int      // replicas that the plan rests on
 	foreign     []schedule.Entry
@@ -103,6 +105,9 @@ func (c *rollbackCommand) check() error {
 	var errs []error
 	if c.Service == "" {
 		errs = append(errs, errors.New("--service is empty; name the Compose service, or the Deployment"))
+	}
+	if c.Provider == k8s && c.Service != "" {
+		errs = append(errs, c.hpa(streams{}, "", kubernetes.Metric{}).ValidateNames())
 	}
 	if c.Provider == k8s && c.Replicas != nil {
 		errs = append(errs, fmt.Errorf("--replicas: without the HPA the Deployment keeps the count it has; set another with kubectl scale deployment/%s --replicas=%d", c.Service, *c.Replicas))
@@ -226,7 +231,7 @@ func (p *plan) remembered(key store.Key) ([]store.Key, error) {
 	// lacks docker.
 	all, err := p.file.Keys(key.Dir, key.Service)
 	for _, k := range all {
-		if k.String() != key.String() && (key.Engine == "" || k.Engine == "") {
+		if k.String() != key.String() && k.Provider == key.Provider && (key.Engine == "" || k.Engine == "") {
 			keys = append(keys, k)
 		}
 	}
@@ -418,7 +423,9 @@ func (p *plan) planMemory() {
 				return journal.Forget(key)
 			}})
 		}
-		if state, _, err := p.file.Load(key); (err != nil || state.Known()) && !p.forgets(p.file.Path(), key) {
+		state, _, err := p.file.Load(key)
+		kept, _ := p.file.Before(key) // where that cannot be read, err says so too
+		if (err != nil || state.Known() || kept != nil) && !p.forgets(p.file.Path(), key) {
 			p.steps = append(p.steps, &undoing{What: "state", about: p.file.Path() + key.String(), Text: fmt.Sprintf("remove this service's entry from %s", p.file.Path()), do: func(context.Context) error {
 				err := p.file.Remove(key)
 				if err == nil && p.stateFolder != "" {

@@ -114,6 +114,10 @@ func (p schedulePlan) job(ctx context.Context, s streams) (schedule.Job, []strin
 	if err != nil {
 		return schedule.Job{}, nil, err
 	}
+	pinned, warnings, err := f.pinned(ctx)
+	if err != nil {
+		return schedule.Job{}, nil, err
+	}
 	folder, err := os.Getwd()
 	if err != nil {
 		return schedule.Job{}, nil, fmt.Errorf("this folder: %w", err)
@@ -121,7 +125,7 @@ func (p schedulePlan) job(ctx context.Context, s streams) (schedule.Job, []strin
 	system := p.System || p.Systemd && !p.User && os.Geteuid() == 0
 	j := schedule.Job{
 		Workload: schedule.Workload{Service: f.Service, Dir: dir, Provider: string(f.Provider)}, Name: p.Name, Unit: p.Unit, Every: time.Duration(p.Every),
-		Folder: folder, Command: append([]string{binary}, p.words()...), Log: p.Log, Writable: f.writable(dir), System: system, User: "root",
+		Folder: folder, Command: slices.Concat([]string{binary}, p.words(), pinned), Log: p.Log, Writable: f.writable(dir), System: system, User: "root",
 	}
 	if j.Name == "" {
 		j.Name = strings.Trim(filepath.Base(dir), "/")
@@ -135,12 +139,12 @@ func (p schedulePlan) job(ctx context.Context, s streams) (schedule.Job, []strin
 	if j.Log, err = filepath.Abs(j.Log); err != nil {
 		return schedule.Job{}, nil, fmt.Errorf("--log: %w", err)
 	}
-	var warnings []string
 	tools := schedule.ComposeTools(f.Docker)
 	if f.Provider == k8s {
 		tools = schedule.KubernetesTools(f.Kubectl)
 	}
-	j.Env, warnings = schedule.Environment(os.Environ(), p.kind(), system, tools)
+	env, unfit := schedule.Environment(os.Environ(), p.kind(), system, tools)
+	j.Env, warnings = env, append(warnings, unfit...)
 	if shown := strings.Join(p.words(), " "); schedule.Shown(shown) != shown {
 		warnings = append(warnings, "what --metrics-url or --metrics-header log in with will stand in a file that others may read; where it is secret, use a page that needs none")
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/compose"
@@ -69,6 +70,9 @@ func (c *rollbackCommand) show(s streams, p *plan) {
 		_, _ = fmt.Fprintf(s.out, "  note      %s\n", concern)
 	}
 	p.concerns = nil
+	for _, left := range p.left {
+		_, _ = fmt.Fprintf(s.out, "  note      %s\n", left)
+	}
 }
 
 // ask has the plan confirmed, and a count below what the load needs once more.
@@ -123,6 +127,9 @@ func (p *plan) carryOut(ctx context.Context, s streams, c *rollbackCommand) erro
 
 // end prints what is left to be said, and gives the exit status.
 func (c *rollbackCommand) end(s streams, p *plan, err error) error {
+	if err == nil && len(p.left) > 0 {
+		err = errors.New(strings.Join(p.left, "\n"))
+	}
 	status := statusDone
 	if err != nil {
 		status = statusDoubt

@@ -27,7 +27,7 @@ func (c *rollbackCommand) planKubernetes(ctx context.Context, s streams, key *st
 	if p.keys, err = p.remembered(*key); err != nil {
 		return p, err
 	}
-	if applied, err := p.file.Applied(key.Dir, c.Service); err != nil || applied && !w.Moves() {
+	if applied, err := p.file.Applied(*key); err != nil || applied && !w.Moves() {
 		return p, errors.Join(err, errors.New("nothing was changed, since an earlier run reached the cluster and this one does not, and the HPA would stay; install kubectl, or name it with --kubectl"))
 	}
 	if err := p.schedules(ctx, c.Service, k8s); err != nil {
@@ -49,15 +49,39 @@ func (c *rollbackCommand) planKubernetes(ctx context.Context, s streams, key *st
 	if standing.Kept != "" {
 		p.concerns = append(p.concerns, standing.Kept)
 	}
-	if err := c.planHPA(p, w, standing, kept); err != nil {
+	if standing.Left != "" {
+		p.left = append(p.left, standing.Left)
+	}
+	if err := c.planHPA(ctx, p, w, standing, kept); err != nil {
 		return p, err
 	}
 	p.planMemory()
 	return p, nil
 }
 
+// planLowering looks whether the HPA that is applied again takes replicas away.
+func (c *rollbackCommand) planLowering(ctx context.Context, p *plan, w *kubernetes.Workload, most int) error {
+	count, err := w.Count(ctx)
+	if err != nil {
+		return err
+	}
+	p.current = count
+	if count > most {
+		p.below = fmt.Sprintf("%d replicas of Deployment %q run, and the HPA as it was before the first run has a maximum of %d: it takes %d of them away at once, whatever the load", count, c.Service, most, count-most)
+		p.concerns = append(p.concerns, p.below)
+	}
+	p.recheck = func(ctx context.Context) error {
+		now, err := w.Count(ctx)
+		if err == nil && now > max(p.current, most) { // by a run that was waited for, say
+			err = fmt.Errorf("the replicas were raised meanwhile, from %d to %d, and to lower those is not what was confirmed; run this again", p.current, now)
+		}
+		return err
+	}
+	return nil
+}
+
 // planHPA plans what becomes of the HPA and of its manifest.
-func (c *rollbackCommand) planHPA(p *plan, w *kubernetes.Workload, standing kubernetes.Standing, kept *beforeHPA) error {
+func (c *rollbackCommand) planHPA(ctx context.Context, p *plan, w *kubernetes.Workload, standing kubernetes.Standing, kept *beforeHPA) error {
 	restorable := false
 	if kept != nil && kept.Text != nil {
 		var err error
@@ -88,8 +112,9 @@ func (c *rollbackCommand) planHPA(p *plan, w *kubernetes.Workload, standing kube
 	default:
 		p.concerns = append(p.concerns, fmt.Sprintf("%s stays: autoscale did not make it", standing.File))
 	}
-	if again {
-		p.steps = append(p.steps, &undoing{What: "hpa", Text: "apply it", do: w.Reapply})
+	if !again {
+		return nil
 	}
-	return nil
+	p.steps = append(p.steps, &undoing{What: "hpa", Text: "apply it", do: w.Reapply})
+	return c.planLowering(ctx, p, w, kept.Max())
 }

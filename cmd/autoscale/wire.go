@@ -256,7 +256,7 @@ func (c *flags) dockerLost(file *store.File, w *compose.Workload) error {
 	if w.Moves() || c.Apply != "auto" {
 		return nil
 	}
-	applied, err := file.Applied(w.Dir(), c.Service)
+	applied, err := file.Applied(c.keyIn(w.Dir()))
 	if err != nil || !applied {
 		return err
 	}

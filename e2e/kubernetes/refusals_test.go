@@ -95,7 +95,7 @@ func TestConflicts(t *testing.T) {
 		n.apply("{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {name: queue}, spec: {scaleTargetRef: {name: web}}}")
 		n.scale(page.url(), "--dry-run").want(0)
 		n.apply("{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {name: requests}, spec: {scaleTargetRef: {name: app}}}")
-		n.scale(page.url()).want(1, "KEDA's ScaledObject requests scales Deployment \"app\" already", "kubectl delete scaledobject/requests")
+		n.scale(page.url()).want(1, "KEDA's ScaledObject requests scales Deployment \"app\" already", "kubectl delete scaledobject/requests --namespace="+n.name)
 		n.untouched(before)
 	})
 }
@@ -106,7 +106,7 @@ func TestFlagsNoHPAHas(t *testing.T) {
 	for wrong, says := range map[string]string{
 		"--cooldown=3601": "at most an hour", "--min=0": "set --min=1", "--cpu-target=-1": "--cpu-target=-1", "--rps-target=0.0001": "thousandths",
 		`--rps-metric=http_requests_total{code!~"5.."}`: "labels that are equal", "--mode=raise-only": "selectPolicy: Disabled", "--hpa-file=": "--hpa-file is empty",
-		"--service=App": "no name of a Deployment", "--namespace=a/b": "no name of a namespace",
+		"--service=App": "no name of a Deployment", "--namespace=a/b": "no name of a namespace", "--hpa-file=-": "is kept in a file",
 	} {
 		n.scale(wrong).want(2, says)
 	}
@@ -244,9 +244,12 @@ func TestRefused(t *testing.T) {
 	n.scale(page.url(), `--rps-metric={"a/b"}`, "--rps-target=1").want(1, "the cluster would not take the HPA", "nothing was written or applied")
 	n.untouched(before)
 	n.refuse("at most 5 replicas in this namespace")
-	n.scale(page.url()).want(1, "the cluster would not take the HPA", "at most 5 replicas in this namespace", "nothing was written or applied")
-	n.untouched(before)
 	n.scale(page.url(), "--dry-run").want(1, "at most 5 replicas in this namespace")
+	n.untouched(before)
+	// What the load asks for is raised to all the same.
+	n.scale(page.url()).want(1, "the cluster would not take the HPA", "at most 5 replicas in this namespace", "nothing was written or applied", "2 -> 10 replicas")
+	n.absent("k8s")
+	n.wantReplicas(10)
 }
 
 // A run that fails in its middle says what it did not do, and leaves the

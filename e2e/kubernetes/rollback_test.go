@@ -22,7 +22,7 @@ func TestRollback(t *testing.T) {
 	n.scale(page.url(), "--service=web", "--hpa-file=k8s/web.yaml").want(0)
 	n.scale(page.url()).want(0, "2 -> 5 replicas")
 	n.rollback().want(2, "--yes")
-	n.rollback("--dry-run").want(0, "kubectl delete -f k8s/hpa.yaml --ignore-not-found (context autoscale-e2e", "remove ")
+	n.rollback("--dry-run").want(0, "kubectl delete -f k8s/hpa.yaml --ignore-not-found --namespace="+n.name+" --context=autoscale-e2e", "remove ")
 	if n.hpa(".spec") == "" {
 		t.Fatal("a dry run deleted the HPA")
 	}
@@ -104,4 +104,55 @@ func TestRollbackLeft(t *testing.T) {
 	if n.hpa(".spec") == "" {
 		t.Error("another's HPA is gone")
 	}
+}
+
+// What else stands in the manifest's file is somebody's own: nothing of it is
+// deleted, and the file stays.
+func TestRollbackOthersDocuments(t *testing.T) {
+	n := newNamespace(t)
+	n.deployment("app", 2, pods{cpu: "100m"})
+	page := newLoad(t, 80)
+	n.scale(page.url()).want(0)
+	text := n.read(manifestFile) + "---\n" + n.kubectl("get", "deployment", "app", "-o", "yaml") + "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: mine}}\n"
+	n.write(manifestFile, text)
+	n.kubectl("apply", "-f", manifestFile)
+	r := n.rollback("--yes").want(1, "kubectl delete hpa/app-hpa", "done: hpa", "done: state", "k8s/hpa.yaml stays: line ", "a second YAML document starts here")
+	if strings.Contains(r.stdout, "delete -f") || n.read(manifestFile) != text || n.hpa(".spec") != "" {
+		t.Errorf("left\n%s", n.read(manifestFile))
+	}
+	n.wantReplicas(2)
+	n.kubectl("get", "configmap", "mine")
+	// It was our own when a person was asked, and is not any more.
+	n.write(manifestFile, strings.SplitAfter(text, "---\n")[0][:strings.Index(text, "---\n")])
+	n.scale(page.url()).want(0)
+	n.write("whole.yaml", text)
+	racing := n.withKubectl(`case "$*" in *"get --raw"*horizontalpodautoscalers/app-hpa*) cp whole.yaml k8s/hpa.yaml ;; esac` + really)
+	racing.rollback("--yes").want(1, "k8s/hpa.yaml stays")
+	n.wantReplicas(2)
+	n.kubectl("get", "configmap", "mine")
+	for _, foreign := range []string{"kind: [", "{apiVersion: v1, kind: ConfigMap, metadata: {name: mine}}\n"} {
+		n.write(manifestFile, foreign)
+		n.rollback("--yes").want(1, "k8s/hpa.yaml stays: ")
+		if n.read(manifestFile) != foreign {
+			t.Errorf("left\n%s", n.read(manifestFile))
+		}
+	}
+	n.kubectl("get", "configmap", "mine")
+}
+
+// To restore an HPA whose maximum is below the count takes replicas away at once:
+// that is said, and must be confirmed.
+func TestRollbackRestoreBelow(t *testing.T) {
+	n := newNamespace(t)
+	n.deployment("app", 2, pods{cpu: "100m"})
+	own := strings.Replace(hpaOf("app-hpa", "app", ""), "metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}]", "metrics:\n  - {type: Resource, resource: {name: memory, target: {type: AverageValue, averageValue: 1Gi}}}", 1)
+	n.write(manifestFile, own)
+	n.kubectl("apply", "-f", manifestFile)
+	page := newLoad(t, 450)
+	n.scale(page.url(), "--max=20").want(0, "2 -> 9 replicas")
+	below := `9 replicas of Deployment "app" run, and the HPA as it was before the first run has a maximum of 3: it takes 6 of them away at once`
+	n.rollback("--restore", "--dry-run").want(0, below)
+	n.rollback("--restore").want(2, "--yes")
+	n.wantReplicas(9)
+	n.rollback("--restore", "--yes").want(0, below)
 }

@@ -2,7 +2,6 @@ package kubernetes
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/replace"
@@ -50,13 +47,11 @@ func (w *Workload) Declare(ctx context.Context) (autoscale.Outcome, error) {
 	if w.kubectl == nil {
 		return w.writeOnly(m, text, changes)
 	}
-	if m.text == nil && w.seen.hpa != nil {
-		if err := w.lost(text); err != nil {
-			return out, err
-		}
+	if err := w.takesAway(m, text); err != nil {
+		return out, err
 	}
 	out.Count = w.seen.deployment.count()
-	args := append([]string{"apply", "-f", w.shown()}, w.kubectl.namespaced...)
+	args := w.applyArgs()
 	out.Commands = append(out.Commands, w.kubectl.text(args...))
 	if w.cfg.DryRun {
 		return out, w.diff(ctx, text, &out)
@@ -67,24 +62,60 @@ func (w *Workload) Declare(ctx context.Context) (autoscale.Outcome, error) {
 		}
 		w.tell(args)
 	}
+	w.Keep()
 	if changes {
 		if err := write(m, text); err != nil {
 			return out, err
 		}
+	}
+	did, told, err := w.kubectl.change(ctx, args...)
+	stays := true
+	if err != nil {
+		stays, err = w.notApplied(ctx, m, text, w.kubectl.failed(ctx, told, err))
+	}
+	if changes && stays {
 		out.Notes = append(out.Notes, wrote(w.shown(), m))
 	}
-	did, told, err := w.kubectl.call(ctx, "", w.kubectl.held, args...)
-	if err != nil {
-		err = w.kubectl.wrap(fmt.Sprintf("%s was not applied", w.shown()), w.kubectl.failed(ctx, told, err))
-		if changes {
-			err = errors.Join(err, m.putBack(text))
-		}
-		return out, err
-	}
-	if did = strings.TrimSpace(did); !strings.HasSuffix(did, "unchanged") {
+	if did = strings.TrimSpace(did); err == nil && !strings.HasSuffix(did, "unchanged") {
 		out.Notes = append(out.Notes, fmt.Sprintf("%s (%s)", did, w.kubectl.place()))
 	}
-	return out, nil
+	return out, err
+}
+
+func (w *Workload) applyArgs() []string {
+	return []string{"apply", "-f", w.shown(), w.kubectl.namespaced()}
+}
+
+// notApplied says what stands after kubectl apply failed, which may be that its
+// answer alone was lost, and leaves the manifest as it was found unless it was
+// applied; stays tells that it was.
+func (w *Workload) notApplied(ctx context.Context, m manifest, text []byte, err error) (stays bool, _ error) {
+	k := w.kubectl
+	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	defer cancel()
+	var now autoscaler
+	got := k.get(look, &now, w.hpaPath())
+	what := w.shown() + " was not applied"
+	switch {
+	case is(got, faultNotFound):
+	case got != nil:
+		what = fmt.Sprintf("whether %s was applied is not known (look with: %s)", w.shown(), k.text("get", "hpa/"+w.cfg.hpa(), k.namespaced(), "-o", "yaml"))
+	case now.holds(text):
+		stays, what = true, fmt.Sprintf("HPA %s is as %s says, but kubectl apply failed", w.cfg.hpa(), w.shown())
+	}
+	if p, ok := errors.AsType[*Problem](err); ok {
+		told := *p
+		told.Fact = what + ": " + p.Fact
+		err = &told
+	} else if _, refused := errors.AsType[*apiError](err); refused {
+		err = k.failure(what, err)
+	} else {
+		err = fmt.Errorf("kubernetes: %s: %w", what, err)
+	}
+	if !stays && string(m.text) != string(text) {
+		err = errors.Join(err, m.putBack(text))
+	}
+	return stays, err
 }
 
 // shown is the manifest's path as a person would type it here.
@@ -134,6 +165,14 @@ func write(m manifest, text []byte) error {
 	return nil
 }
 
+// Raises reports whether err, which Declare gave, is that of a manifest that could
+// not be written or applied and of nothing else: what the load asks for may be
+// raised to all the same.
+func Raises(err error) bool {
+	p, ok := errors.AsType[*Problem](err)
+	return !ok || p.Code == CodeRejected || p.Code == CodeFailed || p.Code == CodeRights
+}
+
 // putBack leaves the file as it was found, where nobody else changed it.
 func (m manifest) putBack(wrote []byte) error {
 	if m.text != nil {
@@ -148,7 +187,7 @@ func (m manifest) putBack(wrote []byte) error {
 
 // rehearse asks the cluster whether it would take the manifest.
 func (w *Workload) rehearse(ctx context.Context, text []byte) error {
-	args := append([]string{"apply", "--dry-run=server", "-f", "-"}, w.kubectl.namespaced...)
+	args := []string{"apply", "--dry-run=server", "-f", "-", w.kubectl.namespaced()}
 	_, told, err := w.kubectl.call(ctx, string(text), nil, args...)
 	if err == nil {
 		return nil
@@ -166,7 +205,7 @@ func (w *Workload) rejected(err error) error {
 
 // diff tells what applying would change in the cluster.
 func (w *Workload) diff(ctx context.Context, text []byte, out *autoscale.Outcome) error {
-	args := append([]string{"diff", "-f", "-"}, w.kubectl.namespaced...)
+	args := []string{"diff", "-f", "-", w.kubectl.namespaced()}
 	diff, told, err := w.kubectl.call(ctx, string(text), nil, args...)
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	switch {
@@ -186,52 +225,4 @@ func body(diff string) string {
 		return strings.HasPrefix(line, "diff -") || strings.HasPrefix(line, "--- ") || strings.HasPrefix(line, "+++ ")
 	})
 	return strings.Join(lines, "\n")
-}
-
-// lost refuses a new manifest over an HPA that was applied from another file,
-// where that one says more: kubectl apply would take it away.
-func (w *Workload) lost(text []byte) error {
-	var before, after any
-	if err := json.Unmarshal(w.seen.hpa.Metadata.lastApplied(), &before); err != nil {
-		return fmt.Errorf("kubernetes: what was applied last to HPA %s cannot be read: %w", w.cfg.hpa(), err)
-	}
-	if err := yaml.Unmarshal(text, &after); err != nil {
-		return err
-	}
-	gone := missing("", before, after)
-	if len(gone) == 0 {
-		return nil
-	}
-	return &Problem{Code: CodeForeignHPA, Fact: fmt.Sprintf("HPA %s was applied from another file (%s), and a new %s would take away %s", w.cfg.hpa(), w.kubectl.place(), w.shown(), strings.Join(gone, ", ")),
-		Remedy: fmt.Sprintf("nothing was changed; put that file at %s, or name it with --hpa-file", w.shown())}
-}
-
-// missing lists the paths of what before has and after has not.
-func missing(path string, before, after any) (gone []string) {
-	switch b := before.(type) {
-	case map[string]any:
-		a, _ := after.(map[string]any)
-		for key, value := range b {
-			if value == nil || path == "" && key == "status" || path == ".metadata" && (key == "annotations" && len(asMap(value)) == 0 || key == "namespace") {
-				continue
-			}
-			if _, ok := a[key]; !ok {
-				gone = append(gone, strings.TrimPrefix(path+"."+key, "."))
-				continue
-			}
-			gone = append(gone, missing(path+"."+key, value, a[key])...)
-		}
-	case []any:
-		a, _ := after.([]any)
-		if len(b) > len(a) {
-			gone = append(gone, fmt.Sprintf("%d of %s", len(b)-len(a), strings.TrimPrefix(path, ".")))
-		}
-	}
-	slices.Sort(gone)
-	return gone
-}
-
-func asMap(v any) map[string]any {
-	m, _ := v.(map[string]any)
-	return m
 }

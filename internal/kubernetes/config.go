@@ -51,6 +51,9 @@ type Config struct {
 	CPUTarget int           // average CPU utilisation in per cent; 0 leaves CPU out
 	Cooldown  time.Duration // the HPA's stabilization window for the way down
 
+	// resolved is the namespace that is meant, once kubectl has told.
+	resolved string
+
 	DryRun bool // check and tell, change nothing
 	// Tell takes what a person should see while things move.
 	Tell func(text string)
@@ -77,14 +80,24 @@ func (c Config) Validate() error {
 	if !(c.Target >= 0.001 && c.Target <= 1e15) {
 		wrong("--rps-target=%v: an HPA counts in thousandths of a request/s, from 0.001 up to 1e15", c.Target)
 	}
+	return errors.Join(append(errs, c.ValidateNames())...)
+}
+
+// ValidateNames is Validate of what a rollback needs: service, namespace and file.
+func (c Config) ValidateNames() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if !named(c.Service) {
 		wrong("--service=%q is no name of a Deployment: those have lower-case letters, digits, - and . only", c.Service)
 	}
 	if c.Namespace != "" && !named(c.Namespace) {
 		wrong("--namespace=%q is no name of a namespace: those have lower-case letters, digits and - only", c.Namespace)
 	}
-	if c.File == "" {
+	switch c.File {
+	case "":
 		wrong("--hpa-file is empty; name the file that the manifest is written to")
+	case "-":
+		wrong("--hpa-file=-: the manifest is kept in a file, and changed in it; name one")
 	}
 	return errors.Join(errs...)
 }

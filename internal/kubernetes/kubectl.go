@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,11 +28,16 @@ var ErrNoKubectl = errors.New("the kubectl command is not there")
 
 // kubectl calls the user's kubectl for one cluster.
 type kubectl struct {
-	words                 []string // the command, with the flags that say which cluster
-	namespaced            []string // the flag that says which namespace; none for the context's own
+	words                 []string // the command
+	cluster               []string // the flags behind each call that say which cluster
 	context, server, name string   // as kubectl's configuration has them; name is the namespace's
 	held                  []*os.File
+	changed               bool // a command that changes something was begun
 }
+
+// namespaced is the flag that says which namespace. It stands in every command
+// that has one: what kubectl's configuration says may change between two of them.
+func (k *kubectl) namespaced() string { return "--namespace=" + k.name }
 
 // place names the cluster and namespace that a line is about.
 func (k *kubectl) place() string {
@@ -42,13 +48,10 @@ func (k *kubectl) place() string {
 func connect(ctx context.Context, c Config) (*kubectl, error) {
 	k := &kubectl{words: []string{c.Kubectl}}
 	if c.Kubeconfig != "" {
-		k.words = append(k.words, "--kubeconfig="+c.Kubeconfig)
+		k.cluster = append(k.cluster, "--kubeconfig="+c.Kubeconfig)
 	}
 	if c.Context != "" {
-		k.words = append(k.words, "--context="+c.Context)
-	}
-	if c.Namespace != "" {
-		k.namespaced = []string{"--namespace=" + c.Namespace}
+		k.cluster = append(k.cluster, "--context="+c.Context)
 	}
 	out, _, err := k.call(ctx, "", nil, "config", "view", "--minify", "--output=json")
 	if err != nil {
@@ -67,6 +70,9 @@ func connect(ctx context.Context, c Config) (*kubectl, error) {
 		return nil, &Problem{Code: CodeFailed, Fact: fmt.Sprintf("%s does not print its configuration as JSON: %v", c.Kubectl, err), Remedy: "is it a kubectl? Name one with --kubectl"}
 	}
 	k.context, k.name = view.CurrentContext, c.Namespace
+	if c.Context == "" && k.context != "" {
+		k.cluster = append(k.cluster, "--context="+k.context) // others may switch to another one at any time
+	}
 	if len(view.Clusters) > 0 {
 		k.server = view.Clusters[0].Cluster.Server
 	}
@@ -83,6 +89,26 @@ func connect(ctx context.Context, c Config) (*kubectl, error) {
 // (https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/).
 const inside = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
+// inCluster stands for the context where kubectl has no configuration.
+const inCluster = "in-cluster"
+
+// Current tells which context and namespace kubectl means now, as the two flags
+// that keep a command to them; without the first in a pod, where there is no
+// context. It asks no server.
+func Current(ctx context.Context, c Config) (flags []string, err error) {
+	k, err := connect(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if c.Context == "" && k.context != inCluster {
+		flags = append(flags, "--context="+k.context)
+	}
+	if c.Namespace == "" {
+		flags = append(flags, k.namespaced())
+	}
+	return flags, nil
+}
+
 // unknown is the problem of a kubectl that knows no cluster, or not the one that
 // was asked for. In a pod kubectl needs no configuration.
 func (k *kubectl) unknown(ctx context.Context, c Config, err error) error {
@@ -91,15 +117,14 @@ func (k *kubectl) unknown(ctx context.Context, c Config, err error) error {
 	}
 	if host := os.Getenv("KUBERNETES_SERVICE_HOST"); host != "" && c.Context == "" && c.Kubeconfig == "" {
 		if namespace, inPod := os.ReadFile(inside); inPod == nil {
-			k.context, k.server, k.name = "in-cluster", "https://"+host, c.Namespace
-			if k.name == "" {
-				k.name = strings.TrimSpace(string(namespace))
-			}
+			// As kubectl itself does, which looks at that variable first.
+			k.context, k.server, k.name = inCluster, "https://"+host, cmp.Or(c.Namespace, os.Getenv("POD_NAMESPACE"), strings.TrimSpace(string(namespace)))
 			return nil
 		}
 	}
 	remedy := "name one with --context, or its configuration with --kubeconfig; --apply=never only writes the manifest"
-	if out, _, listed := (&kubectl{words: slices.DeleteFunc(slices.Clone(k.words), func(w string) bool { return strings.HasPrefix(w, "--context=") })}).call(ctx, "", nil, "config", "get-contexts", "--output=name"); listed == nil && strings.TrimSpace(out) != "" {
+	anyContext := slices.DeleteFunc(slices.Clone(k.cluster), func(flag string) bool { return strings.HasPrefix(flag, "--context=") })
+	if out, _, listed := (&kubectl{words: k.words, cluster: anyContext}).call(ctx, "", nil, "config", "get-contexts", "--output=name"); listed == nil && strings.TrimSpace(out) != "" {
 		remedy = "it knows " + strings.Join(strings.Fields(out), ", ") + "; " + remedy
 	}
 	asked := "no context is set"
@@ -114,15 +139,38 @@ func (k *kubectl) unknown(ctx context.Context, c Config, err error) error {
 
 // call runs kubectl.
 func (k *kubectl) call(ctx context.Context, input string, held []*os.File, args ...string) (out, told string, err error) {
-	return command.Call{
-		Words: slices.Concat(k.words, args), Input: input, Limit: callTime, Held: held,
-		// A person's own diff viewer would open here.
-		Env: []string{"KUBECTL_EXTERNAL_DIFF=diff -u -N"},
-	}.Run(ctx)
+	return k.run(ctx, command.Call{Words: args, Input: input, Held: held})
+}
+
+func (k *kubectl) run(ctx context.Context, c command.Call) (out, told string, err error) {
+	c.Words, c.Limit, c.Env = slices.Concat(k.words, c.Words, k.cluster), callTime, environment
+	return c.Run(ctx)
+}
+
+// environment keeps a person's own settings away from what is called here: their
+// diff viewer would open, and their kuberc may have kubectl ask before it deletes,
+// or apply in another way (https://kubernetes.io/docs/reference/kubectl/kuberc/).
+var environment = []string{"KUBECTL_EXTERNAL_DIFF=", "KUBERC=off", "KUBECTL_KUBERC=false"}
+
+// change runs a command that changes something in the cluster.
+func (k *kubectl) change(ctx context.Context, args ...string) (out, told string, err error) {
+	k.changed = true
+	return k.call(ctx, "", k.held, args...)
 }
 
 // text is a command as a person would type it.
-func (k *kubectl) text(args ...string) string { return command.Text(slices.Concat(k.words, args)) }
+func (k *kubectl) text(args ...string) string {
+	return command.Text(slices.Concat(k.words, args, k.cluster))
+}
+
+// unchanged says that nothing was changed, followed by what else there is to do,
+// where that is known.
+func (k *kubectl) unchanged(remedy string) string {
+	if k.changed {
+		return remedy
+	}
+	return "nothing was changed; " + remedy
+}
 
 // fault is why the API server did not answer as asked.
 type fault string
@@ -150,7 +198,7 @@ func is(err error, f fault) bool {
 // get reads one answer of the API into v. Errors are an *apiError where the
 // server said no, and a *Problem where no server did.
 func (k *kubectl) get(ctx context.Context, v any, path string) error {
-	out, err := k.raw(ctx, path)
+	out, err := k.raw(ctx, path, 0)
 	if err != nil {
 		return err
 	}
@@ -160,9 +208,11 @@ func (k *kubectl) get(ctx context.Context, v any, path string) error {
 	return nil
 }
 
-func (k *kubectl) raw(ctx context.Context, path string) (string, error) {
-	out, told, err := k.call(ctx, "", nil, "get", "--raw", path, "--request-timeout="+answerTime.String())
-	if err == nil {
+// raw is the answer as it comes; of one that is longer than most bytes, so many and
+// one more. 0 is no bound.
+func (k *kubectl) raw(ctx context.Context, path string, most int64) (string, error) {
+	out, told, err := k.run(ctx, command.Call{Words: []string{"get", "--raw", path, "--request-timeout=" + answerTime.String()}, MaxOutput: most})
+	if err == nil || errors.Is(err, command.ErrTooMuch) {
 		return out, nil
 	}
 	return "", k.failed(ctx, told, err)
@@ -189,7 +239,7 @@ func (k *kubectl) failed(ctx context.Context, told string, err error) error {
 		return &apiError{faultUnavailable, text}
 	case has("Unable to connect to the server", "did you specify the right host", "no such host", "i/o timeout", "connection refused", "request canceled", "deadline exceeded", "TLS handshake", "x509:", "no route to host", "connection reset", "EOF"):
 		return &Problem{Code: CodeUnreachable, Fact: fmt.Sprintf("the cluster does not answer (%s): %s", k.place(), text),
-			Remedy: fmt.Sprintf("look with: %s; nothing was changed, and --apply=never only writes the manifest", k.text("cluster-info"))}
+			Remedy: k.unchanged(fmt.Sprintf("look with: %s; --apply=never only writes the manifest", k.text("cluster-info")))}
 	}
 	return &apiError{faultOther, text}
 }

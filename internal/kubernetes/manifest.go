@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -213,7 +214,7 @@ func (c Config) editNumbers(text []byte) ([]byte, error) {
 
 // ours checks that a manifest is that of c's Deployment.
 func (c Config) ours(d document) error {
-	target := d.Spec.ScaleTargetRef
+	target, namespace := d.Spec.ScaleTargetRef, cmp.Or(c.resolved, c.Namespace)
 	switch {
 	case d.Kind != "HorizontalPodAutoscaler" || d.APIVersion != "autoscaling/v2":
 		return fmt.Errorf("it holds %s, not an autoscaling/v2 HorizontalPodAutoscaler", orNothing(strings.TrimSpace(d.APIVersion+" "+d.Kind)))
@@ -221,8 +222,8 @@ func (c Config) ours(d document) error {
 		return fmt.Errorf("it scales %s, not Deployment %s", orNothing(strings.TrimSpace(target.Kind+" "+target.Name)), c.Service)
 	case d.Metadata.Name != c.hpa():
 		return fmt.Errorf("its name is %q, and ours is %q", d.Metadata.Name, c.hpa())
-	case d.Metadata.Namespace != "" && c.Namespace != "" && d.Metadata.Namespace != c.Namespace:
-		return fmt.Errorf("it is for namespace %s, not %s", d.Metadata.Namespace, c.Namespace)
+	case d.Metadata.Namespace != "" && namespace != "" && d.Metadata.Namespace != namespace:
+		return fmt.Errorf("it is for namespace %s, not %s, which is meant here", d.Metadata.Namespace, namespace)
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/five-keys/autoscale"
 )
 
 // What is read of the API's objects
@@ -115,6 +117,15 @@ func (s podSpec) withoutCPU() (names []string) {
 	return names
 }
 
+type containerStatus struct {
+	Started *bool `json:"started"`
+	State   struct {
+		Running struct {
+			StartedAt time.Time `json:"startedAt"`
+		} `json:"running"`
+	} `json:"state"`
+}
+
 type pod struct {
 	Metadata metadata `json:"metadata"`
 	Spec     podSpec  `json:"spec"`
@@ -123,28 +134,38 @@ type pod struct {
 		PodIPs []struct {
 			IP string `json:"ip"`
 		} `json:"podIPs"`
-		StartTime         time.Time `json:"startTime"`
-		ContainerStatuses []struct {
-			State struct {
-				Running struct {
-					StartedAt time.Time `json:"startedAt"`
-				} `json:"running"`
-			} `json:"state"`
-		} `json:"containerStatuses"`
-		Conditions []struct {
+		StartTime         time.Time         `json:"startTime"`
+		ContainerStatuses []containerStatus `json:"containerStatuses"`
+		Conditions        []struct {
 			Type   string `json:"type"`
 			Status string `json:"status"`
 		} `json:"conditions"`
 	} `json:"status"`
 }
 
+// runs reports whether the pod may carry load: one that is on its way out, or
+// has no container yet, does not.
+func (p *pod) runs() bool { return p.Status.Phase == "Running" && p.Metadata.DeletionTimestamp == nil }
+
 func (p *pod) ready() bool {
 	for _, c := range p.Status.Conditions {
 		if c.Type == "Ready" {
-			return c.Status == "True" && p.Status.Phase == "Running" && p.Metadata.DeletionTimestamp == nil
+			return c.Status == "True" && p.runs()
 		}
 	}
 	return false
+}
+
+// health is what the pod's own checks say. One whose containers have not all
+// started, or passed their start-up check, is starting.
+func (p *pod) health() autoscale.Health {
+	switch {
+	case p.ready():
+		return autoscale.Healthy
+	case slices.ContainsFunc(p.Status.ContainerStatuses, func(c containerStatus) bool { return c.Started != nil && !*c.Started }):
+		return autoscale.HealthStarting
+	}
+	return autoscale.Unhealthy
 }
 
 // started is when the pod's newest container did.

@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 )
@@ -13,13 +14,13 @@ func (w *Workload) ownership(all []autoscaler, scaled []scaledObject) error {
 	for _, s := range scaled {
 		ref := s.Spec.ScaleTargetRef
 		if ref.Name == w.cfg.Service && (ref.Kind == "" || ref.Kind == "Deployment") {
-			return w.conflict(fmt.Sprintf("KEDA's ScaledObject %s", s.Metadata.Name), fmt.Sprintf("kubectl delete scaledobject/%s", s.Metadata.Name))
+			return w.conflict(fmt.Sprintf("KEDA's ScaledObject %s", s.Metadata.Name), "scaledobject/"+s.Metadata.Name)
 		}
 	}
 	for i, a := range all {
 		for _, owner := range a.Metadata.OwnerReferences {
 			if owner.Kind == "ScaledObject" && a.scales(w.cfg.Service) {
-				return w.conflict(fmt.Sprintf("KEDA's ScaledObject %s (through HPA %s)", owner.Name, a.Metadata.Name), fmt.Sprintf("kubectl delete scaledobject/%s", owner.Name))
+				return w.conflict(fmt.Sprintf("KEDA's ScaledObject %s (through HPA %s)", owner.Name, a.Metadata.Name), "scaledobject/"+owner.Name)
 			}
 		}
 		switch {
@@ -29,13 +30,14 @@ func (w *Workload) ownership(all []autoscaler, scaled []scaledObject) error {
 			}
 			w.seen.hpa = &all[i]
 		case a.scales(w.cfg.Service):
-			return w.conflict(fmt.Sprintf("HorizontalPodAutoscaler %s", a.Metadata.Name), fmt.Sprintf("kubectl delete hpa/%s", a.Metadata.Name))
+			return w.conflict(fmt.Sprintf("HorizontalPodAutoscaler %s", a.Metadata.Name), "hpa/"+a.Metadata.Name)
 		}
 	}
 	return nil
 }
 
-func (w *Workload) conflict(other, remove string) error {
+func (w *Workload) conflict(other, object string) error {
+	remove := w.kubectl.text("delete", object, w.kubectl.namespaced())
 	return &Problem{Code: CodeConflict,
 		Fact:   fmt.Sprintf("%s scales Deployment %q already (%s), and two autoscalers on one Deployment fight", other, w.cfg.Service, w.kubectl.place()),
 		Remedy: fmt.Sprintf("nothing was changed; keep that one, or take it away first (%s) and run this again", remove)}
@@ -54,9 +56,19 @@ func (w *Workload) adopt(a *autoscaler) error {
 		return not("it is kept by "+keeper, "change it there, or take it out there and run this again")
 	}
 	if a.Metadata.lastApplied() == nil {
-		return not("it was not made by kubectl apply", fmt.Sprintf("delete it (kubectl delete hpa/%s), or make it yours: kubectl get hpa/%[1]s -o yaml > %s && kubectl replace --save-config -f %[2]s", w.cfg.hpa(), w.cfg.File))
+		return not("it was not made by kubectl apply", w.toAdopt())
 	}
 	return nil
+}
+
+// toAdopt says how an HPA that was not applied becomes one that is.
+func (w *Workload) toAdopt() string {
+	k, hpa := w.kubectl, "hpa/"+w.cfg.hpa()
+	remedy := fmt.Sprintf("delete it (%s)", k.text("delete", hpa, k.namespaced()))
+	if _, err := os.Lstat(w.cfg.manifestPath()); err == nil {
+		return remedy + fmt.Sprintf(", or have %s say what it says and apply that with kubectl", w.shown())
+	}
+	return remedy + fmt.Sprintf(", or make it yours: %s > %s && %s", k.text("get", hpa, k.namespaced(), "-o", "yaml"), w.shown(), k.text("replace", "--save-config", "-f", w.shown(), k.namespaced()))
 }
 
 // keeper names what sets an object again and again, or with each release, as far
@@ -108,7 +120,7 @@ func (w *Workload) replicasOwner() *Problem {
 	var last struct{ Spec struct{ Replicas *int } }
 	if text := m.lastApplied(); text != nil && json.Unmarshal(text, &last) == nil && last.Spec.Replicas != nil {
 		return &Problem{Code: CodeReplicasOwned, Fact: fmt.Sprintf("replicas: %d stands in what was applied last to Deployment %q, so the next kubectl apply of that file undoes the scaling", *last.Spec.Replicas, w.cfg.Service),
-			Remedy: fmt.Sprintf("take the line out of what was applied last (%s) and then out of the file; without the first step the count falls to 1 once", w.kubectl.text(append([]string{"apply", "edit-last-applied", "deployment/" + w.cfg.Service}, w.kubectl.namespaced...)...))}
+			Remedy: fmt.Sprintf("take the line out of what was applied last (%s) and then out of the file; without the first step the count falls to 1 once", w.kubectl.text("apply", "edit-last-applied", "deployment/"+w.cfg.Service, w.kubectl.namespaced()))}
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func (w *Workload) foresee(ctx context.Context) []*Problem {
 }
 
 func (w *Workload) toLook(args ...string) string {
-	return "look with: " + w.kubectl.text(append(args, w.kubectl.namespaced...)...)
+	return "look with: " + w.kubectl.text(append(args, w.kubectl.namespaced())...)
 }
 
 // What an HPA does without one of its metrics
@@ -69,7 +69,7 @@ func (w *Workload) servesRequests(ctx context.Context) (*Problem, error) {
 		return unserved(fmt.Sprintf("nothing in the cluster serves %s for the pods of Deployment %q", name, w.cfg.Service)), nil
 	case err != nil:
 		return nil, err
-	case len(values.Items) == 0 && len(w.seen.pods) > 0:
+	case len(values.Items) == 0 && w.seen.ready() > 0:
 		return unserved(fmt.Sprintf("the cluster has no value of %s for any pod of Deployment %q", name, w.cfg.Service)), nil
 	}
 	for _, v := range values.Items {
@@ -111,7 +111,7 @@ func (w *Workload) servesCPU(ctx context.Context) (*Problem, error) {
 		return unserved("what should tell how much CPU pods use (metrics.k8s.io) does not answer"), nil
 	case err != nil:
 		return nil, err
-	case len(values.Items) == 0 && len(w.seen.pods) > 0:
+	case len(values.Items) == 0 && w.seen.ready() > 0:
 		return unserved(fmt.Sprintf("the cluster does not tell how much CPU the pods of Deployment %q use", w.cfg.Service)), nil
 	}
 	return nil, nil

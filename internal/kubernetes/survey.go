@@ -47,7 +47,7 @@ func (w *Workload) Survey(ctx context.Context, perPod bool) (Survey, error) {
 	}
 	s.Server = version.GitVersion
 	s.Facts = append(s.Facts, fmt.Sprintf("cluster: Kubernetes %s (%s)", s.Server, w.kubectl.place()),
-		fmt.Sprintf("replicas: %d asked for, %d ready, of at most %d", w.seen.deployment.count(), len(w.seen.pods), w.cfg.Max))
+		fmt.Sprintf("replicas: %d asked for, %d ready, of at most %d", w.seen.deployment.count(), w.seen.ready(), w.cfg.Max))
 	for _, p := range w.foresee(ctx) {
 		s.Problems = append(s.Problems, *p)
 	}
@@ -88,6 +88,9 @@ func (w *Workload) manifestProblem(ctx context.Context) *Problem {
 	}
 	text, err := w.cfg.wanted(m)
 	if err == nil {
+		err = w.takesAway(m, text)
+	}
+	if err == nil {
 		err = w.rehearse(ctx, text)
 	}
 	if p, ok := errors.AsType[*Problem](err); ok && p.Code != CodeRights { // those are looked at by themselves
@@ -117,7 +120,7 @@ func (w *Workload) rights(ctx context.Context, s *Survey, perPod bool) error {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			args := append([]string{"auth", "can-i", r.verb, r.resource}, w.kubectl.namespaced...)
+			args := []string{"auth", "can-i", r.verb, r.resource, w.kubectl.namespaced()}
 			if r.subresource != "" {
 				args = append(args, "--subresource="+r.subresource)
 			}

@@ -60,10 +60,12 @@ type Standing struct {
 	HPA bool
 	// Kept says why an HPA of our name stays: it is somebody else's.
 	Kept string
-	// File is the manifest's path; empty where there is none, or another one's.
+	// File is the manifest's path; empty where there is none, or one that stays.
 	File string
 	// Ours tells that the manifest is as this program begins it.
 	Ours bool
+	// Left says why a manifest stays that is not our one document.
+	Left string
 }
 
 // Standing looks at what there is to be undone, the Deployment itself aside.
@@ -73,15 +75,18 @@ func (w *Workload) Standing(ctx context.Context) (Standing, error) {
 	if err != nil {
 		return s, err
 	}
-	var d document
-	if m.text != nil && yaml.Unmarshal(m.text, &d) == nil && w.cfg.ours(d) == nil {
-		s.File, s.Ours = m.path, strings.HasPrefix(string(m.text), w.cfg.heading())
+	if m.text != nil {
+		if err := w.cfg.alone(m.text); err != nil {
+			s.Left = fmt.Sprintf("%s stays: %v; look whether anything in it is still needed, and name our own manifest with --hpa-file where that is another", w.shown(), err)
+		} else {
+			s.File, s.Ours = m.path, strings.HasPrefix(string(m.text), w.cfg.heading())
+		}
 	}
 	if w.kubectl == nil {
 		return s, nil
 	}
 	var a autoscaler
-	err = w.kubectl.get(ctx, &a, w.kubectl.path("/apis/autoscaling/v2", "horizontalpodautoscalers", w.cfg.hpa()))
+	err = w.kubectl.get(ctx, &a, w.hpaPath())
 	if is(err, faultNotFound) {
 		return s, nil
 	}
@@ -89,39 +94,90 @@ func (w *Workload) Standing(ctx context.Context) (Standing, error) {
 		return s, w.kubectl.wrap("HPA "+w.cfg.hpa(), err)
 	}
 	if err := w.adopt(&a); err != nil {
-		s.Kept = err.Error()
+		s.Kept = FindProblem(err).Fact + "; it stays"
 	} else {
 		s.HPA = true
 	}
 	return s, nil
 }
 
-// DeleteText is the command that Delete runs, and where.
-func (w *Workload) DeleteText(s Standing) string {
-	return fmt.Sprintf("%s (%s)", w.kubectl.text(w.deleteArgs(s)...), w.kubectl.place())
+func (w *Workload) hpaPath() string {
+	return w.kubectl.path("/apis/autoscaling/v2", "horizontalpodautoscalers", w.cfg.hpa())
 }
 
-func (w *Workload) deleteArgs(s Standing) []string {
+// alone checks that a file holds our HPA and nothing else: what kubectl delete is
+// given it deletes, whatever it is.
+func (c Config) alone(text []byte) error {
+	if _, _, err := splice.Get(text, []string{"spec", "minReplicas"}); err != nil {
+		return err
+	}
+	var d document
+	if err := yaml.Unmarshal(text, &d); err != nil {
+		return err
+	}
+	return c.ours(d)
+}
+
+// Count is how many replicas the Deployment asks for now; 0 where there is no
+// such Deployment.
+func (w *Workload) Count(ctx context.Context) (int, error) {
+	if w.kubectl == nil {
+		return 0, nil
+	}
+	var d deployment
+	err := w.kubectl.get(ctx, &d, w.kubectl.path("/apis/apps/v1", "deployments", w.cfg.Service))
+	if is(err, faultNotFound) {
+		return 0, nil
+	}
+	return d.count(), w.kubectl.wrap(fmt.Sprintf("Deployment %q", w.cfg.Service), err)
+}
+
+// DeleteText is the command that Delete runs, and where.
+func (w *Workload) DeleteText(s Standing) string {
+	return fmt.Sprintf("%s (%s)", w.kubectl.text(w.deleteArgs(s.File != "")...), w.kubectl.place())
+}
+
+func (w *Workload) deleteArgs(file bool) []string {
 	what := []string{"delete", "hpa/" + w.cfg.hpa()}
-	if s.File != "" {
+	if file {
 		what = []string{"delete", "-f", w.shown()}
 	}
-	return append(append(what, "--ignore-not-found"), w.kubectl.namespaced...)
+	return append(what, "--ignore-not-found", w.kubectl.namespaced())
 }
 
 // Delete takes our HPA out of the cluster. The Deployment keeps its count.
 func (w *Workload) Delete(ctx context.Context, s Standing) error {
-	args := w.deleteArgs(s)
-	_, told, err := w.kubectl.call(ctx, "", w.kubectl.held, args...)
-	if err != nil {
-		return w.kubectl.wrap("HPA "+w.cfg.hpa()+" was not deleted", w.kubectl.failed(ctx, told, err))
+	file := s.File != ""
+	if file { // somebody may have written to it while a person was asked
+		m, err := w.cfg.readManifest()
+		file = err == nil && m.text != nil && w.cfg.alone(m.text) == nil
 	}
-	return nil
+	_, told, err := w.kubectl.change(ctx, w.deleteArgs(file)...)
+	if err != nil {
+		return w.kubectl.failure("HPA "+w.cfg.hpa()+" was not deleted", w.kubectl.failed(ctx, told, err))
+	}
+	// That it ended with 0 does not say so.
+	var a autoscaler
+	switch err := w.kubectl.get(ctx, &a, w.hpaPath()); {
+	case is(err, faultNotFound):
+		return nil
+	case err != nil:
+		return w.kubectl.failure("whether HPA "+w.cfg.hpa()+" was deleted is not known", err)
+	}
+	return &Problem{Code: CodeFailed, Fact: fmt.Sprintf("kubectl delete ended well, but HPA %s is still there (%s)", w.cfg.hpa(), w.kubectl.place()),
+		Remedy: w.toLook("get", "hpa/"+w.cfg.hpa(), "-o", "yaml")}
 }
 
 // RemoveFile removes the manifest, and its folder where that was made with it
 // and holds nothing else.
 func (w *Workload) RemoveFile(folder string) error {
+	m, err := w.cfg.readManifest()
+	if err == nil && m.text != nil {
+		err = w.cfg.alone(m.text)
+	}
+	if err != nil {
+		return fmt.Errorf("kubernetes: %s stays, it was changed meanwhile: %w", w.shown(), err)
+	}
 	if err := os.Remove(w.cfg.manifestPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("kubernetes: the manifest could not be removed: %w", err)
 	}
@@ -129,6 +185,18 @@ func (w *Workload) RemoveFile(folder string) error {
 		_ = os.Remove(folder) // stays where something else lies in it
 	}
 	return nil
+}
+
+// Max is the maximum of the manifest that stood; 0 where it says none.
+func (b Before) Max() int {
+	if b.Text == nil {
+		return 0
+	}
+	most, _, err := splice.Get([]byte(*b.Text), []string{"spec", "maxReplicas"})
+	if err != nil {
+		return 0
+	}
+	return most
 }
 
 // Restorable reports whether nothing but our own fields was changed in the
@@ -170,16 +238,19 @@ func (w *Workload) RestoreFile(b Before) error {
 	if err != nil {
 		return err
 	}
+	if ok, err := w.Restorable(b); !ok {
+		return errors.Join(fmt.Errorf("kubernetes: %s stays, it was changed meanwhile", w.shown()), err)
+	}
 	return replace.File(m.path, []byte(*b.Text), replace.Expect(m.text))
 }
 
 // Reapply applies the manifest as it is.
 func (w *Workload) Reapply(ctx context.Context) error {
-	args := append([]string{"apply", "-f", w.shown()}, w.kubectl.namespaced...)
+	args := w.applyArgs()
 	w.tell(args)
-	_, told, err := w.kubectl.call(ctx, "", w.kubectl.held, args...)
+	_, told, err := w.kubectl.change(ctx, args...)
 	if err != nil {
-		return w.kubectl.wrap(w.shown()+" was not applied", w.kubectl.failed(ctx, told, err))
+		return w.kubectl.failure(w.shown()+" was not applied", w.kubectl.failed(ctx, told, err))
 	}
 	return nil
 }

@@ -25,6 +25,8 @@ type Workload struct {
 	cfg     Config
 	kubectl *kubectl // nil: only the manifest is written
 	id      string   // the cluster's
+	first   bool     // no earlier run is remembered
+	keep    func()   // on a first run, to be called before anything is written
 	seen    view
 }
 
@@ -32,8 +34,18 @@ type Workload struct {
 type view struct {
 	deployment *deployment
 	hpa        *autoscaler // ours; nil where there is none
-	pods       []pod       // those that are ready
+	pods       []pod       // those that run, ready or not
 	podsDenied bool        // nobody may list them
+}
+
+// ready is how many pods are.
+func (v *view) ready() (n int) {
+	for i := range v.pods {
+		if v.pods[i].ready() {
+			n++
+		}
+	}
+	return n
 }
 
 // Find asks kubectl which cluster is meant. Where kubectl is not to be called
@@ -54,7 +66,7 @@ func Find(ctx context.Context, cfg Config) (*Workload, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.kubectl = k
+	w.kubectl, w.cfg.resolved = k, k.name
 	w.id, err = k.identity(ctx)
 	return w, err
 }
@@ -70,17 +82,26 @@ func (k *kubectl) identity(ctx context.Context) (string, error) {
 	return system.Metadata.UID, k.wrap("the cluster", err)
 }
 
-// wrap makes a Problem of what the API server said no to.
-func (k *kubectl) wrap(what string, err error) error {
+// wrap makes a Problem of what the API server said no to, when a thing was read
+// or changed.
+func (k *kubectl) wrap(thing string, err error) error {
+	if is(err, faultDenied) {
+		thing += " may not be read or changed"
+	}
+	return k.failure(thing, err)
+}
+
+// failure is wrap of something that could not be done, in a sentence.
+func (k *kubectl) failure(sentence string, err error) error {
 	refused, ok := errors.AsType[*apiError](err)
 	if !ok {
 		return err
 	}
+	p := &Problem{Code: CodeFailed, Fact: fmt.Sprintf("%s (%s): %s", sentence, k.place(), refused.text), Remedy: k.unchanged("mend that, then run this again")}
 	if refused.fault == faultDenied {
-		return &Problem{Code: CodeRights, Fact: fmt.Sprintf("%s may not be read or changed (%s): %s", what, k.place(), refused.text),
-			Remedy: "have the rights granted that docs/kubernetes.md lists, or name another user with --context or --kubeconfig"}
+		p.Code, p.Remedy = CodeRights, k.unchanged("have the rights granted that docs/kubernetes.md lists, or name another user with --context or --kubeconfig")
 	}
-	return &Problem{Code: CodeFailed, Fact: fmt.Sprintf("%s (%s): %s", what, k.place(), refused.text), Remedy: "nothing was changed; mend that, then run this again"}
+	return p
 }
 
 // Hold has the commands that change something keep that lock: where this process
@@ -116,8 +137,7 @@ func (w *Workload) Place() string {
 	return w.kubectl.place()
 }
 
-// Observe asks the cluster for the Deployment, its ready pods and what scales
-// it. It is an error where something else scales it too.
+// Observe asks the cluster for the Deployment, its pods and what scales it. It is an error where something else scales it too.
 func (w *Workload) Observe(ctx context.Context) (autoscale.Replicas, error) {
 	if err := w.look(ctx); err != nil {
 		return autoscale.Replicas{}, err
@@ -139,6 +159,18 @@ func (w *Workload) Observe(ctx context.Context) (autoscale.Replicas, error) {
 	return r, ctx.Err()
 }
 
+// Unready says why replicas may be missing in what was read of the load; empty
+// where all that were asked for are ready. It must follow Observe.
+func (w *Workload) Unready() string {
+	switch missing := w.seen.deployment.count() - w.seen.ready(); {
+	case w.seen.podsDenied:
+		return "whether all replicas are ready is not known, since pods may not be listed"
+	case missing > 0:
+		return fmt.Sprintf("%d of %d replicas are not ready", missing, w.seen.deployment.count())
+	}
+	return ""
+}
+
 // stopped is the problem of a Deployment that was scaled to nothing: an HPA does
 // not act on it, and to start it is for a person to decide.
 func (w *Workload) stopped() error {
@@ -148,7 +180,7 @@ func (w *Workload) stopped() error {
 
 // replica is what a decision must know of a pod.
 func replica(p *pod) autoscale.Replica {
-	r := autoscale.Replica{ID: p.Metadata.UID, Name: p.Metadata.Name, Started: p.started(), Health: autoscale.Healthy}
+	r := autoscale.Replica{ID: p.Metadata.UID, Name: p.Metadata.Name, Started: p.started(), Health: p.health()}
 	for _, ip := range p.Status.PodIPs {
 		if addr, err := netip.ParseAddr(ip.IP); err == nil {
 			r.Addrs = append(r.Addrs, addr)
@@ -196,7 +228,7 @@ func (w *Workload) look(ctx context.Context) error {
 		return k.wrap("the pods", failed[2])
 	}
 	for _, p := range pods.Items {
-		if p.ready() {
+		if p.runs() {
 			w.seen.pods = append(w.seen.pods, p)
 		}
 	}
@@ -226,7 +258,7 @@ func (w *Workload) unknownDeployment(ctx context.Context) error {
 
 // scaleArgs sets the count, where it is still what was seen.
 func (w *Workload) scaleArgs(count int) []string {
-	args := append([]string{"scale", "deployment/" + w.cfg.Service, fmt.Sprintf("--replicas=%d", count)}, w.kubectl.namespaced...)
+	args := append([]string{"scale", "deployment/" + w.cfg.Service, fmt.Sprintf("--replicas=%d", count)}, w.kubectl.namespaced())
 	if w.seen.deployment != nil {
 		args = append(args, fmt.Sprintf("--current-replicas=%d", w.seen.deployment.count()))
 	}
@@ -257,9 +289,9 @@ func (w *Workload) scale(ctx context.Context, count int) (autoscale.Outcome, err
 		return out, nil
 	}
 	w.tell(args)
-	_, told, err := w.kubectl.call(ctx, "", w.kubectl.held, args...)
+	_, told, err := w.kubectl.change(ctx, args...)
 	if err != nil {
-		return out, w.kubectl.wrap(fmt.Sprintf("Deployment %q could not be scaled to %d", w.cfg.Service, count), w.kubectl.failed(ctx, told, err))
+		return out, w.kubectl.failure(fmt.Sprintf("Deployment %q could not be scaled to %d", w.cfg.Service, count), w.kubectl.failed(ctx, told, err))
 	}
 	out.Count = count
 	return out, nil

@@ -173,7 +173,10 @@ func (s *Source) fetch(ctx context.Context, t target, d *dialer, p *page) error 
 func (s *Source) relay(ctx context.Context, t target, direct error, p *page) error {
 	u := t.url
 	u.Host = t.hosts[0].String()
-	text, err := s.config.Relay(ctx, t.replica, u)
+	text, err := s.config.Relay(ctx, t.replica, u, s.config.MaxBytes)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return faultf(autoscale.Late, "%v; and by another way the page was not complete within %v", direct, s.config.Timeout)
+	}
 	if err != nil {
 		return fmt.Errorf("%w; nor by another way: %w", direct, err)
 	}

@@ -52,9 +52,10 @@ type Config struct {
 	TLS *tls.Config
 	// Relay reads a page of a replica that accepts no connection from here, by
 	// some other way; nil where there is none. Host and port in u are the
-	// replica's. It is not used where headers, user or password belong to the
-	// request, since it cannot carry them.
-	Relay func(ctx context.Context, r autoscale.Replica, u url.URL) (string, error)
+	// replica's. Of a page longer than most bytes it reads so many and one more. It
+	// is not used where headers, user or password belong to the request, since it
+	// cannot carry them.
+	Relay func(ctx context.Context, r autoscale.Replica, u url.URL, most int64) (string, error)
 }
 
 // Source reads the pages. Its methods may be called at the same time.

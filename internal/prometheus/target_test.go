@@ -1,12 +1,14 @@
 package prometheus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -421,5 +423,24 @@ func TestUnknownHost(t *testing.T) {
 		if got := unknownHost(a, c.err); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", raw, got, c.want)
 		}
+	}
+}
+
+// A page that comes by another way is bounded like one that is read directly.
+func TestRelayBounds(t *testing.T) {
+	running := autoscale.Replica{ID: "a", Name: "app-1", Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}
+	c := Config{URLs: []string{"http://{replica}:1/metrics"}, MaxBytes: 1000, Timeout: 50 * time.Millisecond}
+	c.Relay = func(_ context.Context, _ autoscale.Replica, _ url.URL, most int64) (string, error) {
+		return strings.Repeat("#\n", 1000)[:most+1], nil
+	}
+	if _, s := read(t, c, running); s.Verdict != autoscale.TooLarge {
+		t.Errorf("%s: %s", s.Verdict, s.Detail)
+	}
+	c.Relay = func(ctx context.Context, _ autoscale.Replica, _ url.URL, _ int64) (string, error) {
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	if _, s := read(t, c, running); s.Verdict != autoscale.Late {
+		t.Errorf("%s: %s", s.Verdict, s.Detail)
 	}
 }

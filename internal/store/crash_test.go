@@ -290,7 +290,7 @@ func FuzzLoad(f *testing.F) {
 		if read(t, file.path) != string(was) {
 			t.Fatal("Load changed the file")
 		}
-		_, _ = file.Applied("/srv/shop", "app")
+		_, _ = file.Applied(app())
 		said, err := file.Save(app(), full())
 		if (err == nil) != (loadErr == nil) {
 			t.Fatalf("Load: %v, Save: %v", loadErr, err)

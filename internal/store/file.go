@@ -186,11 +186,11 @@ func (f *File) Remove(k Key) error {
 	return nil
 }
 
-// Applied reports whether some earlier run moved, or saw in an engine, that
-// service of the project in folder dir. It serves where no engine can be asked
-// any more and the key is not known in full. A file that Load takes as a first
-// run has nothing applied.
-func (f *File) Applied(dir, service string) (bool, error) {
+// Applied reports whether some earlier run moved, or saw in an engine, the service
+// of k's provider in k's folder. It serves where no engine can be asked any more:
+// the rest of k is not looked at. A file that Load takes as a first run has
+// nothing applied.
+func (f *File) Applied(k Key) (bool, error) {
 	doc, err := f.read(f.path)
 	if _, ok := errors.AsType[*strange](err); ok {
 		return false, nil // Load warns of it
@@ -205,7 +205,7 @@ func (f *File) Applied(dir, service string) (bool, error) {
 			damaged = append(damaged, fmt.Errorf("store: state file %s: entry %s: %w", f.path, m.name, err))
 			continue
 		}
-		if e.Service == service && filepath.Clean(e.Dir) == filepath.Clean(dir) && e.State.Applied {
+		if e.Provider == k.Provider && e.Service == k.Service && filepath.Clean(e.Dir) == filepath.Clean(k.Dir) && e.State.Applied {
 			return true, nil
 		}
 	}

@@ -155,7 +155,7 @@ func TestUnreadable(t *testing.T) {
 			if after := tree(t, filepath.Dir(f.path)); !maps.Equal(before, after) {
 				t.Errorf("Load changed files: %q", after)
 			}
-			if applied, err := f.Applied(app().Dir, "app"); applied {
+			if applied, err := f.Applied(app()); applied {
 				t.Errorf("Applied: %v, %v", applied, err)
 			}
 
@@ -239,7 +239,7 @@ func TestNewerVersion(t *testing.T) {
 	_, err = f.Save(app(), full())
 	wantError(t, err, f.path, "version 2")
 	wantError(t, f.Remove(app()), f.path, "version 2")
-	_, err = f.Applied("/srv/shop", "app")
+	_, err = f.Applied(app())
 	wantError(t, err, "version 2")
 	_, err = f.Keys("/srv/shop", "app")
 	wantError(t, err, "version 2")
@@ -316,7 +316,7 @@ func TestNotToBeRead(t *testing.T) {
 			wantError(t, err, f.path, test.says)
 			_, err = f.Save(app(), full())
 			wantError(t, err, f.path, test.says)
-			_, err = f.Applied("/srv/shop", "app")
+			_, err = f.Applied(app())
 			wantError(t, err, f.path, test.says)
 			wantNames(t, filepath.Dir(f.path), "state.json")
 		})
@@ -408,7 +408,7 @@ func TestApplied(t *testing.T) {
 	f := Open(filepath.Join(t.TempDir(), "state.json"))
 	check := func(dir, service string, want bool) {
 		t.Helper()
-		if got, err := f.Applied(dir, service); got != want || err != nil {
+		if got, err := f.Applied(Key{Provider: "compose", Service: service, Dir: dir}); got != want || err != nil {
 			t.Errorf("Applied(%s, %s) = %v, %v", dir, service, got, err)
 		}
 	}
@@ -424,10 +424,13 @@ func TestApplied(t *testing.T) {
 	check("/srv/shop/", "app", true)
 	check("/srv/shop", "web", false)
 	check("/srv/other", "app", false)
+	if got, err := f.Applied(Key{Provider: "k8s", Service: "app", Dir: "/srv/shop"}); got || err != nil {
+		t.Errorf("applied by another provider: %v, %v", got, err)
+	}
 
 	write(t, f.path, strings.Replace(read(t, f.path), `"entries": {`, `"entries": {"x": 7,`, 1))
 	check("/srv/shop", "app", true)
-	applied, err := f.Applied("/srv/shop", "web")
+	applied, err := f.Applied(service("web"))
 	wantError(t, err, f.path, "entry x")
 	if applied {
 		t.Error("applied")
