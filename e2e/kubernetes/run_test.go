@@ -292,7 +292,7 @@ func TestManifestKept(t *testing.T) {
       pods:
         metric:
           name: http_requests_per_second
-          selector:
+          selector: # autoscale: --rps-metric with code=200
             matchLabels:
               code: "200"
         target:

@@ -3,7 +3,9 @@ package kubernetes
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,7 +82,21 @@ func (c Config) Validate() error {
 	if !(c.Target >= 0.001 && c.Target <= 1e15) {
 		wrong("--rps-target=%v: an HPA counts in thousandths of a request/s, from 0.001 up to 1e15", c.Target)
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Metric.Labels)) {
+		if value := c.Metric.Labels[name]; !labelled(name) || value != "" && !labelled(value) {
+			wrong("--rps-metric: %s=%q cannot be selected by in an HPA: labels there are letters, digits, -, _ and . (none of the last three at an end), 63 at most; leave it away, or serve a metric that has it", name, value)
+		}
+	}
 	return errors.Join(append(errs, c.ValidateNames())...)
+}
+
+// labelled reports whether text can be a label's name or value
+// (https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set).
+func labelled(text string) bool {
+	inner := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r)
+	}
+	return text != "" && len(text) <= 63 && !strings.ContainsFunc(text, func(r rune) bool { return !inner(r) }) && !strings.ContainsAny(text[:1]+text[len(text)-1:], "-_.")
 }
 
 // ValidateNames is Validate of what a rollback needs: service, namespace and file.

@@ -237,6 +237,8 @@ func (k *kubectl) failed(ctx context.Context, told string, err error) error {
 		return &Problem{Code: CodeDenied, Fact: fmt.Sprintf("the cluster does not know who you are (%s): %s", k.place(), text), Remedy: "log in again, or name another user with --context or --kubeconfig"}
 	case has("(ServiceUnavailable)", "currently unable to handle the request"):
 		return &apiError{faultUnavailable, text}
+	case has("Error from server"): // so it did answer, be it of another that does not: a webhook
+		return &apiError{faultOther, text}
 	case has("Unable to connect to the server", "did you specify the right host", "no such host", "i/o timeout", "connection refused", "request canceled", "deadline exceeded", "TLS handshake", "x509:", "no route to host", "connection reset", "EOF"):
 		return &Problem{Code: CodeUnreachable, Fact: fmt.Sprintf("the cluster does not answer (%s): %s", k.place(), text),
 			Remedy: k.unchanged(fmt.Sprintf("look with: %s; --apply=never only writes the manifest", k.text("cluster-info")))}

@@ -21,7 +21,15 @@ import (
 const (
 	markPods = "# autoscale: --rps-metric, --rps-target"
 	markCPU  = "# autoscale: --cpu-target"
+	// markLabels stands before the labels that were asked for, so that those which
+	// somebody adds can be told from them.
+	markLabels = "# autoscale: --rps-metric with "
 )
+
+// ownMark reports whether a comment is one of those.
+func ownMark(comment string) bool {
+	return comment == markPods || comment == markCPU || strings.HasPrefix(comment, markLabels)
+}
 
 // document is what is looked at of a manifest.
 type document struct {
@@ -52,11 +60,16 @@ type metric struct {
 				MatchExpressions []any             `yaml:"matchExpressions"`
 			} `yaml:"selector"`
 		} `yaml:"metric"`
+		Target struct {
+			Type         string `yaml:"type"`
+			AverageValue string `yaml:"averageValue"`
+		} `yaml:"target"`
 	} `yaml:"pods"`
 	Resource struct {
 		Name   string `yaml:"name"`
 		Target struct {
-			Type string `yaml:"type"`
+			Type               string `yaml:"type"`
+			AverageUtilization int    `yaml:"averageUtilization"`
 		} `yaml:"target"`
 	} `yaml:"resource"`
 }
@@ -122,9 +135,9 @@ metadata:
   maxReplicas: %d # --max
   metrics:
 `, quoted(c.Service), c.Min, c.Max)
-	items := []string{c.podsItem()}
+	items := []string{podsItem(c.Metric, quantity(c.Target))}
 	if c.CPUTarget > 0 {
-		items = append(items, c.cpuItem())
+		items = append(items, cpuItem(c.CPUTarget))
 	}
 	for _, item := range items {
 		lead := "    - "
@@ -146,22 +159,22 @@ func (c Config) heading() string {
 }
 
 // podsItem is the metric that counts requests, as an item of spec.metrics.
-func (c Config) podsItem() string {
+func podsItem(m Metric, target string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "type: Pods %s\npods:\n  metric:\n    name: %s\n", markPods, quoted(c.Metric.Name))
-	if len(c.Metric.Labels) > 0 {
-		b.WriteString("    selector:\n      matchLabels:\n")
-		for _, name := range slices.Sorted(maps.Keys(c.Metric.Labels)) {
-			fmt.Fprintf(&b, "        %s: %s\n", quoted(name), strconv.Quote(c.Metric.Labels[name]))
+	fmt.Fprintf(&b, "type: Pods %s\npods:\n  metric:\n    name: %s\n", markPods, quoted(m.Name))
+	if len(m.Labels) > 0 {
+		fmt.Fprintf(&b, "    selector: %s%s\n      matchLabels:\n", markLabels, labels(m.Labels))
+		for _, name := range slices.Sorted(maps.Keys(m.Labels)) {
+			fmt.Fprintf(&b, "        %s: %s\n", quoted(name), strconv.Quote(m.Labels[name]))
 		}
 	}
-	fmt.Fprintf(&b, "  target:\n    type: AverageValue\n    averageValue: %q\n", quantity(c.Target))
+	fmt.Fprintf(&b, "  target:\n    type: AverageValue\n    averageValue: %q\n", target)
 	return b.String()
 }
 
 // cpuItem is the metric that looks at the CPU.
-func (c Config) cpuItem() string {
-	return fmt.Sprintf("type: Resource %s\nresource:\n  name: cpu\n  target:\n    type: Utilization\n    averageUtilization: %d\n", markCPU, c.CPUTarget)
+func cpuItem(target int) string {
+	return fmt.Sprintf("type: Resource %s\nresource:\n  name: cpu\n  target:\n    type: Utilization\n    averageUtilization: %d\n", markCPU, target)
 }
 
 // quoted writes a name as YAML, in quotes where it could be read as anything
@@ -184,6 +197,9 @@ func (c Config) edited(text []byte) ([]byte, error) {
 		return nil, err
 	}
 	if err := c.ours(d); err != nil {
+		return nil, err
+	}
+	if err := c.checkGoing(text, d.Spec.Metrics); err != nil {
 		return nil, err
 	}
 	text, err := c.editNumbers(text)
@@ -235,11 +251,10 @@ func orNothing(text string) string {
 	return text
 }
 
-// editPods sets the target of the metric that counts requests. Where another
-// metric is asked for than the one that was written before, it takes that one's
-// place.
-func (c Config) editPods(text []byte, metrics []yaml.Node) ([]byte, error) {
-	same, before := -1, -1
+// findPods finds the metric that is asked for, and one that was written before; -1
+// where there is none.
+func (c Config) findPods(metrics []yaml.Node) (same, before int) {
+	same, before = -1, -1
 	for i := range metrics {
 		var m metric
 		if err := metrics[i].Decode(&m); err != nil || m.Type != "Pods" {
@@ -251,6 +266,27 @@ func (c Config) editPods(text []byte, metrics []yaml.Node) ([]byte, error) {
 			before = i
 		}
 	}
+	return same, before
+}
+
+// checkGoing checks that nothing of a person's goes with a metric of ours.
+func (c Config) checkGoing(text []byte, metrics []yaml.Node) error {
+	same, before := c.findPods(metrics)
+	for i := range metrics {
+		if same < 0 && i == before || c.CPUTarget == 0 && marked(&metrics[i], markCPU) {
+			if err := onlyOurs(text, &metrics[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// editPods sets the target of the metric that counts requests. Where another
+// metric is asked for than the one that was written before, it takes that one's
+// place.
+func (c Config) editPods(text []byte, metrics []yaml.Node) ([]byte, error) {
+	same, before := c.findPods(metrics)
 	if same >= 0 {
 		item := []string{"spec", "metrics", strconv.Itoa(same), "pods", "target"}
 		text, err := splice.SetText(text, append(item, "type"), "AverageValue")
@@ -259,11 +295,11 @@ func (c Config) editPods(text []byte, metrics []yaml.Node) ([]byte, error) {
 		}
 		return text, err
 	}
-	text, err := splice.Append(text, []string{"spec", "metrics"}, c.podsItem())
+	text, err := splice.Append(text, []string{"spec", "metrics"}, podsItem(c.Metric, quantity(c.Target)))
 	if err != nil || before < 0 {
 		return text, err
 	}
-	return splice.Remove(text, []string{"spec", "metrics", strconv.Itoa(before)}, func(comment string) bool { return comment == markPods })
+	return splice.Remove(text, []string{"spec", "metrics", strconv.Itoa(before)}, ownMark)
 }
 
 // editCPU sets, adds or takes away the metric that looks at the CPU. One that a
@@ -285,14 +321,49 @@ func (c Config) editCPU(text []byte) ([]byte, error) {
 		case c.CPUTarget > 0:
 			return splice.Set(text, append(item, "resource", "target", "averageUtilization"), c.CPUTarget)
 		case marked(&d.Spec.Metrics[i], markCPU):
-			return splice.Remove(text, item, func(comment string) bool { return comment == markCPU })
+			return splice.Remove(text, item, ownMark)
 		}
 		return text, nil
 	}
 	if c.CPUTarget == 0 {
 		return text, nil
 	}
-	return splice.Append(text, []string{"spec", "metrics"}, c.cpuItem())
+	return splice.Append(text, []string{"spec", "metrics"}, cpuItem(c.CPUTarget))
+}
+
+// onlyOurs checks that an item which is marked as ours, and is to go, holds what
+// this program writes and nothing else.
+func onlyOurs(text []byte, item *yaml.Node) error {
+	var m metric
+	if err := item.Decode(&m); err != nil {
+		return err
+	}
+	want := cpuItem(m.Resource.Target.AverageUtilization)
+	if m.Type == "Pods" {
+		want = podsItem(Metric{Name: m.Pods.Metric.Name, Labels: m.Pods.Metric.Selector.MatchLabels}, m.Pods.Target.AverageValue)
+	}
+	lines := strings.Split(string(text), "\n")
+	if lastLine(item) > len(lines) || item.Column > len(lines[item.Line-1]) { // YAML has line ends besides this one
+		return fmt.Errorf("line %d: the metric that is to go stands between line ends that are none here; take it out yourself", item.Line)
+	}
+	there := lines[item.Line-1 : lastLine(item)]
+	there[0] = there[0][item.Column-1:]
+	wanted := strings.Split(strings.TrimSuffix(want, "\n"), "\n")
+	for i, line := range there {
+		if i >= len(wanted) || strings.TrimSpace(line) != strings.TrimSpace(wanted[i]) {
+			return fmt.Errorf("line %d: the metric that is to go is marked as autoscale's, but autoscale did not write this line; take the metric out yourself, or its mark, and it stays", item.Line+i)
+		}
+	}
+	return nil
+}
+
+// lastLine is the line that n ends on.
+func lastLine(n *yaml.Node) int {
+	last := n.Line
+	for _, inner := range n.Content {
+		last = max(last, lastLine(inner))
+	}
+	return last
 }
 
 // marked reports whether a mark stands somewhere in n.

@@ -120,11 +120,72 @@ func TestValidate(t *testing.T) {
 		`--service="-a"`:    func(c *Config) { c.Service = "-a" },
 		`--namespace="a/b"`: func(c *Config) { c.Namespace = "a/b" },
 		"--hpa-file":        func(c *Config) { c.File = "" },
+		"--hpa-file=-":      func(c *Config) { c.File = "-" },
+		`path="/api"`:       func(c *Config) { c.Metric.Labels = map[string]string{"path": "/api"} },
+		`_x="1"`:            func(c *Config) { c.Metric.Labels = map[string]string{"_x": "1"} },
 	} {
 		c := config()
 		change(&c)
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// What somebody added to a metric of ours is not lost with it.
+func TestMarkedMetricHoldsMore(t *testing.T) {
+	labelled := config()
+	labelled.Metric.Labels = map[string]string{"code": "200"}
+	other := config()
+	other.Metric, other.CPUTarget = Metric{Name: "rps"}, 0
+	for name, c := range map[string]struct {
+		from      Config
+		was, is   string
+		wantTells string
+	}{
+		"a selector":        {config(), "          name: http_requests_per_second\n", "          name: http_requests_per_second\n          selector: {matchLabels: {verb: GET}}\n", "line 20: "},
+		"in our own style":  {config(), "          name: http_requests_per_second\n", "          name: http_requests_per_second\n          selector:\n            matchLabels:\n              verb: \"GET\"\n", "line 20: "},
+		"one label more":    {labelled, "              code: \"200\"\n", "              code: \"200\"\n              verb: \"GET\"\n", "line 20: "},
+		"a CPU of another":  {config(), "        name: cpu\n", "        name: cpu # of all\n", "line 25: "},
+		"the selector's CR": {labelled, "\n", "\r\n", ""},
+	} {
+		text := strings.ReplaceAll(string(c.from.fresh()), c.was, c.is)
+		if text == string(c.from.fresh()) {
+			t.Fatalf("%s: no %q in\n%s", name, c.was, text)
+		}
+		out, err := other.edited([]byte(text))
+		switch {
+		case c.wantTells == "" && (err != nil || strings.Contains(string(out), "http_requests")):
+			t.Errorf("%s: %v\n%s", name, err, out)
+		case c.wantTells != "" && (err == nil || !strings.HasPrefix(err.Error(), c.wantTells)):
+			t.Errorf("%s: %v, want %s, of\n%s%s", name, err, c.wantTells, text, out)
+		}
+	}
+}
+
+// A manifest with nothing but our own fields changed is known as the one that
+// stood before.
+func TestWithout(t *testing.T) {
+	const head = "# mine\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata:\n  name: app-hpa\nspec:\n  scaleTargetRef: {kind: Deployment, name: app}\n  maxReplicas: 4\n"
+	for name, was := range map[string]string{
+		"no metric":  head,
+		"its CPU":    head + "  metrics:\n  - type: Resource\n    resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}\n",
+		"our metric": head + "  metrics:\n  - type: Pods\n    pods:\n      metric: {name: http_requests_per_second}\n      target: {type: AverageValue, averageValue: 30}\n",
+		"another":    head + "  metrics:\n    - type: Pods\n      pods: {metric: {name: jobs}, target: {type: AverageValue, averageValue: 30}}\n  minReplicas: 2\n",
+	} {
+		c := config()
+		is, err := c.edited([]byte(was))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		a, errA := c.without([]byte(was))
+		b, errB := c.without(is)
+		if errA != nil || errB != nil || string(a) != string(b) {
+			t.Errorf("%s: %v, %v\n%s\nand\n%s", name, errA, errB, a, b)
+		}
+		changed, err := c.without([]byte(strings.Replace(string(is), "# mine", "# yours", 1)))
+		if err != nil || string(changed) == string(a) {
+			t.Errorf("%s: a person's change is not seen (%v)", name, err)
 		}
 	}
 }
@@ -140,8 +201,9 @@ func TestFailed(t *testing.T) {
 		"The connection to the server localhost:8080 was refused - did you specify the right host or port?": CodeUnreachable,
 		"Error from server (ServiceUnavailable): the server is currently unable to handle the request":      string(faultUnavailable),
 		"error: something else": string(faultOther),
-		"Unable to connect to the server: getting credentials: exec: executable aws not found":                   CodeDenied,
-		"Unable to connect to the server: tls: failed to verify certificate: x509: certificate signed by nobody": CodeUnreachable,
+		"Error from server (InternalError): Internal error occurred: failed calling webhook \"w\": Post \"https://w\": dial tcp: connect: connection refused": string(faultOther),
+		"Unable to connect to the server: getting credentials: exec: executable aws not found":                                                                CodeDenied,
+		"Unable to connect to the server: tls: failed to verify certificate: x509: certificate signed by nobody":                                              CodeUnreachable,
 	} {
 		err := k.failed(t.Context(), told, errors.New("exit status 1: "+told))
 		got := ""

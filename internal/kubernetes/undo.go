@@ -214,22 +214,45 @@ func (w *Workload) Restorable(b Before) (bool, error) {
 // without is a manifest with our metrics taken out of it and any numbers in our
 // other fields, for comparing what else is in it.
 func (c Config) without(text []byte) ([]byte, error) {
-	for {
+	c.Min, c.Max, c.Cooldown = 1, 1, 0
+	text, err := c.editNumbers(text)
+	if err == nil { // a list is there then, of which no item is the only one
+		text, err = splice.Append(text, []string{"spec", "metrics"}, "type: End\n")
+	}
+	for err == nil {
 		var d document
 		if err := yaml.Unmarshal(text, &d); err != nil {
 			return nil, err
 		}
 		ours := slices.IndexFunc(d.Spec.Metrics, func(n yaml.Node) bool { return marked(&n, markPods) || marked(&n, markCPU) })
 		if ours < 0 {
-			break
+			return c.evened(text, d.Spec.Metrics)
 		}
-		var err error
-		if text, err = splice.Remove(text, []string{"spec", "metrics", strconv.Itoa(ours)}, func(comment string) bool { return comment == markPods || comment == markCPU }); err != nil {
+		text, err = splice.Remove(text, []string{"spec", "metrics", strconv.Itoa(ours)}, ownMark)
+	}
+	return nil, err
+}
+
+// evened is a manifest with any number in those metrics of a person's of which
+// this program sets the target.
+func (c Config) evened(text []byte, metrics []yaml.Node) (_ []byte, err error) {
+	for i := range metrics {
+		var m metric
+		if metrics[i].Decode(&m) != nil {
+			continue // of a form that no run changes
+		}
+		item := []string{"spec", "metrics", strconv.Itoa(i)}
+		switch {
+		case m.Type == "Resource" && m.Resource.Name == "cpu" && m.Resource.Target.Type == "Utilization":
+			text, err = splice.Set(text, append(item, "resource", "target", "averageUtilization"), 1)
+		case m.Type == "Pods" && m.Pods.Metric.Name == c.Metric.Name && m.Pods.Target.Type == "AverageValue":
+			text, err = splice.SetText(text, append(item, "pods", "target", "averageValue"), "1")
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	c.Min, c.Max, c.Cooldown = 1, 1, 0
-	return c.editNumbers(text)
+	return text, nil
 }
 
 // RestoreFile puts the manifest back as it was.
