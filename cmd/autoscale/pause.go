@@ -222,7 +222,7 @@ func (c *flags) set(ctx context.Context, s streams, p *autoscale.Pause) error {
 	case "":
 		c.Provider = composed
 	case k8s:
-		return usage(fmt.Errorf("on Kubernetes the HPA goes on scaling, whatever is paused here; to keep it at a count set its bounds to it: kubectl patch hpa %s-hpa -p '{\"spec\":{\"minReplicas\":N,\"maxReplicas\":N}}'", c.Service))
+		return usage(fmt.Errorf("on Kubernetes the HPA goes on scaling, whatever is paused here; to keep it at a count set its bounds to it: kubectl patch hpa %s-hpa -p '{\"spec\":{\"minReplicas\":N,\"maxReplicas\":N}}', and take the schedule away meanwhile, since each run sets them again", c.Service))
 	}
 	if c.DryRun {
 		return c.tellPause(s, "dry-run: would be ", p)

@@ -14,7 +14,11 @@ import (
 // its manifest, and what is remembered. The Deployment keeps its count.
 func (c *rollbackCommand) planKubernetes(ctx context.Context, s streams, key *store.Key) (*plan, error) {
 	p := &plan{dir: key.Dir, recheck: func(context.Context) error { return nil }}
-	w, err := kubernetes.Find(ctx, c.hpa(s, key.Dir, kubernetes.Metric{}))
+	metric, err := c.hpaMetric()
+	if err != nil {
+		return p, err
+	}
+	w, err := kubernetes.Find(ctx, c.hpa(s, key.Dir, metric))
 	if err != nil {
 		return p, err
 	}
@@ -56,6 +60,13 @@ func (c *rollbackCommand) planKubernetes(ctx context.Context, s streams, key *st
 		return p, err
 	}
 	p.planMemory()
+	if len(p.steps) == 0 && w.Moves() {
+		// A misspelt service has nothing to be undone either. Where the Deployment
+		// may not be read, nothing is said.
+		if count, err := w.Count(ctx); err == nil && count == 0 {
+			p.concerns = append(p.concerns, fmt.Sprintf("there is no Deployment %q that runs (%s); is it another --service or --namespace?", c.Service, w.Place()))
+		}
+	}
 	return p, nil
 }
 

@@ -48,7 +48,7 @@ func (w *Workload) takesAway(m manifest, text []byte) error {
 	}
 	slices.Sort(gone)
 	k := w.kubectl
-	return &Problem{Code: CodeForeignHPA, Fact: fmt.Sprintf("HPA %s was applied from another file (%s), and %s would take away %s", w.cfg.hpa(), k.place(), w.shown(), strings.Join(slices.Compact(gone), ", ")),
+	return &Problem{Code: CodeForeignHPA, Fact: fmt.Sprintf("HPA %s was applied from another file (%s), and %s would take away or change %s", w.cfg.hpa(), k.place(), w.shown(), strings.Join(slices.Compact(gone), ", ")),
 		Remedy: fmt.Sprintf("nothing was changed; put that file at %s, or name it with --hpa-file; or delete the HPA: %s", w.shown(), k.text("delete", "hpa/"+w.cfg.hpa(), k.namespaced()))}
 }
 
@@ -148,4 +148,29 @@ func differing(before, after any) (all []string) {
 		all = append(all, path)
 	}
 	return all
+}
+
+// drift tells of bounds that somebody set since the HPA was applied last: the next
+// apply sets them again. It is empty where there are none.
+func (w *Workload) drift() string {
+	if w.seen.hpa == nil {
+		return ""
+	}
+	var last struct {
+		Spec struct {
+			Min int `json:"minReplicas"`
+			Max int `json:"maxReplicas"`
+		}
+	}
+	if json.Unmarshal(w.seen.hpa.Metadata.lastApplied(), &last) != nil {
+		return "" // takesAway says so, where that matters
+	}
+	least, most := 1, w.seen.hpa.Spec.MaxReplicas
+	if w.seen.hpa.Spec.MinReplicas != nil {
+		least = *w.seen.hpa.Spec.MinReplicas
+	}
+	if least == max(last.Spec.Min, 1) && most == last.Spec.Max {
+		return ""
+	}
+	return fmt.Sprintf("kubernetes: HPA %s has %d to %d replicas, which somebody set since it was applied with %d to %d; to apply it makes them %d to %d. To keep others for a while, take the schedule away meanwhile", w.cfg.hpa(), least, most, max(last.Spec.Min, 1), last.Spec.Max, w.cfg.Min, w.cfg.Max)
 }

@@ -213,6 +213,9 @@ func (w *Workload) diff(ctx context.Context, text []byte, out *autoscale.Outcome
 		out.Notes = append(out.Notes, fmt.Sprintf("HPA %s is as wanted (%s)", w.cfg.hpa(), w.kubectl.place()))
 	case ok && exit.ExitCode() == 1 && diff != "": // kubectl diff: there are differences
 		out.Notes = append(out.Notes, fmt.Sprintf("would change HPA %s (%s):\n%s", w.cfg.hpa(), w.kubectl.place(), body(diff)))
+	case ctx.Err() == nil && strings.Contains(told, "executable file not found"): // kubectl calls a program for it
+		out.Notes = append(out.Notes, fmt.Sprintf("what would change in HPA %s cannot be shown without the diff command (%s)", w.cfg.hpa(), w.kubectl.place()))
+		return w.rehearse(ctx, text)
 	default:
 		return w.rejected(w.kubectl.failed(ctx, told, err))
 	}

@@ -11,20 +11,28 @@ import (
 )
 
 // foresee tells what will keep the HPA from scaling as it should, before the
-// night in which it must.
-func (w *Workload) foresee(ctx context.Context) []*Problem {
-	var requests, cpu *Problem
+// night in which it must, and what of that is not known.
+func (w *Workload) foresee(ctx context.Context) (found []*Problem, unknown []string) {
+	names := []string{w.cfg.Metric.Name, "cpu"}
+	var served [2]*Problem
+	var failed [2]error
 	var wg sync.WaitGroup
-	wg.Go(func() { requests, _ = w.servesRequests(ctx) })
-	wg.Go(func() { cpu, _ = w.servesCPU(ctx) })
+	for i, look := range []func(context.Context) (*Problem, error){w.servesRequests, w.servesCPU} {
+		wg.Go(func() { served[i], failed[i] = look(ctx) })
+	}
 	wg.Wait()
-	found := []*Problem{w.replicasOwner(), requests, cpu, w.cpuRequests()}
-	if w.seen.hpa != nil && requests == nil && cpu == nil {
+	for i, err := range failed {
+		if err != nil {
+			unknown = append(unknown, fmt.Sprintf("whether the cluster serves %s is not known: %v", names[i], err))
+		}
+	}
+	found = []*Problem{w.replicasOwner(), served[0], served[1], w.cpuRequests()}
+	if w.seen.hpa != nil && served[0] == nil && served[1] == nil {
 		if why := w.seen.hpa.inactive(); why != "" && w.seen.deployment.count() > 0 {
 			found = append(found, &Problem{Code: CodeHPAInactive, Fact: fmt.Sprintf("HPA %s says that it cannot scale: %s", w.cfg.hpa(), why), Remedy: w.toLook("describe", "hpa/"+w.cfg.hpa())})
 		}
 	}
-	return slices.DeleteFunc(found, func(p *Problem) bool { return p == nil })
+	return slices.DeleteFunc(found, func(p *Problem) bool { return p == nil }), unknown
 }
 
 func (w *Workload) toLook(args ...string) string {
@@ -65,7 +73,7 @@ func (w *Workload) servesRequests(ctx context.Context) (*Problem, error) {
 	switch {
 	case is(err, faultUnavailable):
 		return unserved("what should serve metrics of pods (custom.metrics.k8s.io) does not answer"), nil
-	case is(err, faultNotFound) || is(err, faultOther):
+	case is(err, faultNotFound):
 		return unserved(fmt.Sprintf("nothing in the cluster serves %s for the pods of Deployment %q", name, w.cfg.Service)), nil
 	case err != nil:
 		return nil, err

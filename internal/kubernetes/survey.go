@@ -48,11 +48,13 @@ func (w *Workload) Survey(ctx context.Context, perPod bool) (Survey, error) {
 	s.Server = version.GitVersion
 	s.Facts = append(s.Facts, fmt.Sprintf("cluster: Kubernetes %s (%s)", s.Server, w.kubectl.place()),
 		fmt.Sprintf("replicas: %d asked for, %d ready, of at most %d", w.seen.deployment.count(), w.seen.ready(), w.cfg.Max))
-	for _, p := range w.foresee(ctx) {
+	problems, unknown := w.foresee(ctx)
+	for _, p := range problems {
 		s.Problems = append(s.Problems, *p)
 	}
-	if err := w.unknown(ctx, &s); err != nil {
-		return s, err
+	s.Facts = append(s.Facts, unknown...)
+	if err := ctx.Err(); err != nil {
+		return s, context.Cause(ctx)
 	}
 	if p := w.manifestProblem(ctx); p != nil {
 		s.Problems = append(s.Problems, *p)
@@ -64,19 +66,6 @@ func (w *Workload) Survey(ctx context.Context, perPod bool) (Survey, error) {
 		return s, err
 	}
 	return s, w.disruption(ctx, &s)
-}
-
-// unknown notes what could not be looked at.
-func (w *Workload) unknown(ctx context.Context, s *Survey) error {
-	for name, look := range map[string]func(context.Context) (*Problem, error){w.cfg.Metric.Name: w.servesRequests, "cpu": w.servesCPU} {
-		if _, err := look(ctx); err != nil {
-			if _, refused := errors.AsType[*apiError](err); !refused {
-				return err
-			}
-			s.Facts = append(s.Facts, fmt.Sprintf("whether the cluster serves %s is not known: %v", name, err))
-		}
-	}
-	return ctx.Err()
 }
 
 // manifestProblem is that of a manifest which cannot be kept, or which the

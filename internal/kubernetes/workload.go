@@ -76,7 +76,7 @@ func Find(ctx context.Context, cfg Config) (*Workload, error) {
 func (k *kubectl) identity(ctx context.Context) (string, error) {
 	var system struct{ Metadata metadata }
 	err := k.get(ctx, &system, "/api/v1/namespaces/kube-system")
-	if refused, ok := errors.AsType[*apiError](err); ok && refused.fault != faultOther {
+	if refused, ok := errors.AsType[*apiError](err); ok && (refused.fault == faultDenied || refused.fault == faultNotFound) {
 		return k.server, nil
 	}
 	return system.Metadata.UID, k.wrap("the cluster", err)
@@ -153,8 +153,18 @@ func (w *Workload) Observe(ctx context.Context) (autoscale.Replicas, error) {
 	for i := range w.seen.pods {
 		r.Running = append(r.Running, replica(&w.seen.pods[i]))
 	}
-	for _, p := range w.foresee(ctx) {
+	if w.seen.podsDenied {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("kubernetes: pods may not be listed (%s), so {replica} stands for none; have the Role applied that docs/kubernetes.md shows", w.kubectl.place()))
+	}
+	if drift := w.drift(); drift != "" {
+		r.Warnings = append(r.Warnings, drift)
+	}
+	problems, unknown := w.foresee(ctx)
+	for _, p := range problems {
 		r.Warnings = append(r.Warnings, p.Error())
+	}
+	for _, text := range unknown {
+		r.Warnings = append(r.Warnings, "kubernetes: "+text)
 	}
 	return r, ctx.Err()
 }
@@ -216,6 +226,9 @@ func (w *Workload) look(ctx context.Context) error {
 		wg.Go(func() { failed[i] = k.get(ctx, one.into, one.path) })
 	}
 	wg.Wait()
+	if is(failed[0], faultNotFound) {
+		return &Problem{Code: CodeRejected, Fact: fmt.Sprintf("the cluster does not have autoscaling/v2 (%s)", k.place()), Remedy: "Kubernetes 1.23 or later is needed"}
+	}
 	if failed[0] != nil {
 		return k.wrap("the HorizontalPodAutoscalers", failed[0])
 	}
