@@ -147,15 +147,24 @@ func (p *project) read(name string) string {
 // docker runs a docker command in the project's folder; it must succeed.
 func (p *project) docker(args ...string) string {
 	p.t.Helper()
+	out, err := p.tryDocker(args...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return out
+}
+
+// tryDocker is docker that may fail.
+func (p *project) tryDocker(args ...string) (string, error) {
 	cmd := exec.Command("docker", args...)
 	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), p.env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		p.t.Fatalf("docker %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr.String())
+		err = fmt.Errorf("docker %s: %w\n%s%s", strings.Join(args, " "), err, out, stderr.String())
 	}
-	return string(out)
+	return string(out), err
 }
 
 // up starts the project as its user would.

@@ -26,6 +26,7 @@ type explainCommand struct {
 	Last    *int   `group:"run" placeholder:"N" help:"That many of the last decisions, a line each; 1, the default, is the last one of each service, in full."`
 	Changes bool   `group:"run" help:"Only decisions that moved the count, were kept from it (by --mode, or after a failed start), failed or doubted; ten of them unless --last says."`
 	Follow  bool   `group:"run" help:"Then each further decision as it comes."`
+	Config  string `group:"run" placeholder:"FILE" help:"The daemon's configuration: its decisions, and --service is a label in it."`
 }
 
 // Help is what stands below the flags' summary.
@@ -60,8 +61,16 @@ func (c *explainCommand) Run(ctx context.Context, s streams) error {
 	if c.At != "" && (c.Follow || c.Changes || c.count() > 1) {
 		return usage(errors.New("--at is about one moment; leave --follow, --changes and --last away"))
 	}
-	journal := store.Open(c.statePath(dir)).Journal()
+	var journal decisions = journalOf{store.Open(c.statePath(dir)).Journal()}
 	keep := history.Of(c.Service)
+	if c.Config != "" {
+		log, err := openLog(c.Config, c.Service)
+		if err != nil {
+			return err
+		}
+		defer log.close()
+		journal, keep = log, history.Of("") // it has those of that label only
+	}
 	if c.Changes {
 		keep = keep.And(history.Told)
 	}
@@ -114,8 +123,8 @@ func (c *explainCommand) last(s streams, from history.Records, keep history.Filt
 
 // follow shows the last decisions, and each further one as it comes. The tail is
 // opened first, so that none falls in between.
-func (c *explainCommand) follow(ctx context.Context, s streams, journal *store.Journal, keep history.Filter) error {
-	tail, err := journal.Tail()
+func (c *explainCommand) follow(ctx context.Context, s streams, journal decisions, keep history.Filter) error {
+	tail, err := journal.tail()
 	if err != nil {
 		return err
 	}
@@ -138,7 +147,7 @@ func (c *explainCommand) follow(ctx context.Context, s streams, journal *store.J
 
 // none is the error where no decision fits; where the journal has some of other
 // services it names those, since a name is easily mistyped.
-func (c *explainCommand) none(journal *store.Journal) error {
+func (c *explainCommand) none(journal decisions) error {
 	if c.Service != "" {
 		others, _ := history.Workloads(journal, nil) // what cannot be read is told of already
 		var known []string
@@ -157,7 +166,7 @@ func (c *explainCommand) none(journal *store.Journal) error {
 }
 
 // at shows the decisions in force at one moment, of each workload one.
-func (c *explainCommand) at(s streams, journal *store.Journal, keep history.Filter) error {
+func (c *explainCommand) at(s streams, journal decisions, keep history.Filter) error {
 	moment, err := history.ParseMoment(c.At, time.Now())
 	if err != nil {
 		return usage(fmt.Errorf("--at=%w", err))

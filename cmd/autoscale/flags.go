@@ -60,7 +60,8 @@ type flags struct {
 	DryRun    bool           `group:"run" help:"Decide and explain; write and change nothing."`
 	Output    string         `group:"run" enum:"text,json" default:"text" placeholder:"text" help:"text: one dated line; json: one documented object."`
 
-	tell func(text string) // what is about to be done; nil writes dated lines
+	tell   func(text string) // what is about to be done; nil writes dated lines
+	anyDir bool              // ProjectDir is where to look first, not what was asked for
 }
 
 // provider is what runs the service.

@@ -30,6 +30,7 @@ const (
 // cli is the command line.
 type cli struct {
 	Scale    scaleCommand    `cmd:"" default:"withargs" help:"One decision, applied: read the load, compute the replicas, set them, exit. For cron, systemd timers, CI and hands."`
+	Run      runCommand      `cmd:"" help:"The same decisions again and again, for many services, from one file."`
 	Doctor   doctorCommand   `cmd:"" help:"Check a set-up before it is switched on: every finding with its remedy."`
 	Schedule scheduleCommand `cmd:"" help:"Print, install, remove and look at the cron line or the systemd timer that runs it again and again."`
 	Status   statusCommand   `cmd:"" help:"Where each service stands, by the last run."`
@@ -46,7 +47,11 @@ type cli struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ending := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+	if len(os.Args) > 1 && os.Args[1] == "run" {
+		ending = ending[:2] // to a daemon a hang-up says: read your configuration again
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ending...)
 	// A reader that went away ("… | head -1") must not end a move in its middle.
 	// Caught, not ignored, since children would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)

@@ -79,7 +79,7 @@ func TestOtherCalls(t *testing.T) {
 		{[]string{"version"}, statusDone, "autoscale "},
 		{[]string{"--version"}, statusDone, "autoscale "},
 		{[]string{"simulate"}, statusUsage, `this version has no command "simulate"`},
-		{[]string{"simulate"}, statusUsage, "it has: scale (the default), doctor, schedule, "},
+		{[]string{"simulate"}, statusUsage, "it has: scale (the default), run, doctor, schedule, "},
 		{[]string{"stauts"}, statusUsage, `no command "stauts"; did you mean status?`},
 		{[]string{"schedule", "instal"}, statusUsage, "unexpected argument \"instal\"; did you mean schedule install? (there are print, install, remove, status)\nautoscale: see: autoscale schedule --help\n"},
 		{[]string{"schedule", "at-night"}, statusUsage, "unexpected argument \"at-night\"; schedule is followed by one of print, install, remove, status\n"},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +16,11 @@ import (
 )
 
 // statusCommand shows where each service stands.
-type statusCommand struct{ flags }
+type statusCommand struct {
+	flags
+	Config string `group:"run" placeholder:"FILE" help:"The daemon's configuration: its services."`
+	Watch  bool   `group:"run" help:"Show it again every second, until Ctrl-C."`
+}
 
 // Help is what stands below the flags' summary.
 func (c *statusCommand) Help() string {
@@ -66,7 +71,13 @@ type standings struct {
 }
 
 // Run shows the table.
-func (c *statusCommand) Run(_ context.Context, s streams) error {
+func (c *statusCommand) Run(ctx context.Context, s streams) error {
+	if c.Watch {
+		if c.Output == "json" {
+			return usage(errors.New("--watch shows people a table; leave --output=json away, or ask the daemon's API"))
+		}
+		return c.watch(ctx, s)
+	}
 	now := time.Now()
 	all, warnings, err := c.look(now)
 	if c.Output == "json" {
@@ -80,8 +91,49 @@ func (c *statusCommand) Run(_ context.Context, s streams) error {
 	return err
 }
 
+// watchEvery is how often status --watch looks.
+const watchEvery = time.Second
+
+// watch shows the table again and again: on a terminal in place, elsewhere one
+// below the other.
+func (c *statusCommand) watch(ctx context.Context, s streams) error {
+	for ctx.Err() == nil {
+		now := time.Now()
+		all, warnings, err := c.look(now)
+		text := table(all, now)
+		for _, warning := range warnings {
+			text += "warning: " + warning + "\n"
+		}
+		if err != nil {
+			text += err.Error() + "\n"
+		}
+		if s.terminal {
+			text = home + strings.ReplaceAll(text, "\n", endLine) + below
+		}
+		if _, err := fmt.Fprint(s.out, text); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(watchEvery):
+		}
+	}
+	return nil // ended by Ctrl-C, as such things are
+}
+
+// What a terminal is told to write over what it shows (ECMA-48: cursor position,
+// erase in line, erase in display).
+const (
+	home    = "\x1b[H"
+	endLine = "\x1b[K\n"
+	below   = "\x1b[J"
+)
+
 // look finds what is known; nothing is an error.
 func (c *statusCommand) look(now time.Time) (all []standingOf, warnings []string, err error) {
+	if c.Config != "" {
+		return c.ofDaemon(now)
+	}
 	dir, err := c.dir()
 	if err != nil {
 		return nil, nil, err

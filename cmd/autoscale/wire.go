@@ -162,7 +162,7 @@ func (r *result) start(ctx context.Context, w starter, count int, dry bool) {
 // workload is the flags' part of the Compose service.
 func (c *flags) workload(s streams, dir string, key *store.Key) compose.Config {
 	cfg := compose.Config{
-		Service: c.Service, Dir: dir, DirGiven: c.ProjectDir != ".", OverrideFile: c.ComposeFile,
+		Service: c.Service, Dir: dir, DirGiven: c.ProjectDir != "." && !c.anyDir, OverrideFile: c.ComposeFile,
 		Files: c.File, EnvFiles: c.EnvFile, Profiles: c.Profile, ProjectName: c.ProjectName,
 		Docker: c.Docker, Apply: compose.Apply(c.Apply), DryRun: c.DryRun, Max: int(c.Max),
 		Tell: c.teller(s),

@@ -1,0 +1,343 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/five-keys/autoscale/internal/config"
+	"github.com/five-keys/autoscale/internal/control"
+	"github.com/five-keys/autoscale/internal/prometheus"
+	"github.com/five-keys/autoscale/internal/store"
+	"github.com/five-keys/autoscale/internal/web"
+)
+
+const (
+	// endWithin is how long the daemon takes to end: a command that moves replicas
+	// may go on after that, and keeps the lock until it has ended.
+	endWithin = 9 * time.Second
+	// settleTime is how long a file must have been left alone before it is read
+	// again: editors write in several steps.
+	settleTime = 300 * time.Millisecond
+)
+
+// runCommand is the daemon.
+type runCommand struct {
+	Config string `placeholder:"FILE" help:"The configuration; default: autoscale.yaml here, else /etc/autoscale/autoscale.yaml."`
+	Check  bool   `help:"Validate the configuration, print what is in force, and end."`
+	DryRun bool   `help:"Decide, remember and show, and change nothing: as mode: observe for every service."`
+	Log    string `enum:"text,json" default:"text" placeholder:"text" help:"How the log is written: text, json."`
+}
+
+// Help is what stands below the flags' summary.
+func (c *runCommand) Help() string {
+	return `Makes the same decisions as a line in cron, for each service of the file at its own
+interval. The file is read again when it changes, or on SIGHUP; one that is wrong is
+reported, and the one before stays in force.
+
+Exit status: 0 ended by SIGTERM or Ctrl-C; 1 it could not start; 2 the
+configuration is wrong, or a flag.`
+}
+
+// configPath is where the configuration is.
+func configPath(stated string) (string, error) {
+	if stated != "" {
+		return filepath.Abs(stated)
+	}
+	usual := []string{"autoscale.yaml", "/etc/autoscale/autoscale.yaml"}
+	for _, path := range usual {
+		if exists(path) {
+			return filepath.Abs(path)
+		}
+	}
+	return "", fmt.Errorf("there is neither %s here nor %s; name the configuration with --config", usual[0], usual[1])
+}
+
+// Run reads the configuration and looks after its services until ctx ends.
+func (c *runCommand) Run(ctx context.Context, s streams) error {
+	path, err := configPath(c.Config)
+	if err != nil {
+		return usage(err)
+	}
+	f, err := readConfig(path)
+	if err != nil {
+		return exit{statusUsage, err}
+	}
+	if c.Check {
+		return check(s, f)
+	}
+	var handler slog.Handler = slog.NewTextHandler(s.err, nil)
+	if c.Log == "json" {
+		handler = slog.NewJSONHandler(s.err, nil)
+	}
+	d, err := c.open(f, slog.New(handler))
+	if err != nil {
+		return err
+	}
+	return d.run(ctx)
+}
+
+// readConfig reads a configuration and everything in it that another room reads.
+func readConfig(path string) (*config.File, error) {
+	f, err := config.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	var all config.Problems
+	for _, s := range f.Services {
+		at := "services." + s.Name
+		for i, source := range s.Sources {
+			c := flagsOf(f, s, false)
+			c.setSource(source)
+			_, err := prometheus.New(c.source())
+			if len(s.Sources) > 1 {
+				all = append(all, f.Locate(fmt.Sprintf("%s.sources[%d]", at, i), err)...)
+			} else {
+				all = append(all, f.Locate(at, err)...)
+			}
+		}
+		calendar, err := calendarOf(s)
+		all = append(all, f.Locate(at, err)...)
+		for i, w := range calendar {
+			all = append(all, f.Locate(fmt.Sprintf("%s.schedule[%d]", at, i), w.Validate())...)
+		}
+		if s.Provider == string(k8s) {
+			all = append(all, f.Locate(at, flagsOf(f, s, false).checkKubernetes())...)
+		}
+	}
+	if len(all) > 0 {
+		return nil, all
+	}
+	return f, nil
+}
+
+// check prints what is in force.
+func check(s streams, f *config.File) error {
+	text, err := f.Effective()
+	if err == nil {
+		_, err = s.out.Write(text)
+	}
+	return err
+}
+
+// daemonRun is a daemon with all that belongs to it.
+type daemonRun struct {
+	command *runCommand
+	file    *config.File
+	log     *slog.Logger
+	daemon  control.Daemon
+	past    *past
+	server  *web.Server
+	unlock  func()
+}
+
+// open makes everything ready; nothing is looked after yet.
+func (c *runCommand) open(f *config.File, log *slog.Logger) (*daemonRun, error) {
+	r := &daemonRun{command: c, file: f, log: log}
+	if err := os.MkdirAll(f.State, 0o755); err != nil {
+		return nil, fmt.Errorf("the state folder cannot be made: %w; name another with state: in %s", err, f.Path)
+	}
+	// One daemon for each state folder: two would forget what the other knows.
+	lock, err := store.LockWorkload(context.Background(), store.Key{Provider: "daemon", Project: f.State}, time.Second)
+	if err != nil {
+		return nil, err
+	}
+	r.unlock = lock.Unlock
+	if r.past, err = openPast(f.History, log); err != nil {
+		r.unlock()
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		log.Warn("this machine's name is not known", "error", err)
+	}
+	r.server, err = web.New(web.Config{Listen: f.Listen, MetricsListen: f.MetricsListen, Token: f.Token.Reveal(), Version: versionText(), Host: host, Log: log}, &r.daemon, r.past)
+	if err == nil {
+		err = r.server.Listen()
+	}
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	r.daemon.Stepped = r.stepped
+	r.daemon.Set(r.services(f))
+	r.server.Reloaded(nil)
+	return r, nil
+}
+
+func (r *daemonRun) close() {
+	if err := r.past.close(); err != nil {
+		r.log.Warn("the history was not closed in order", "error", err)
+	}
+	r.unlock()
+}
+
+// services are those of a configuration, ready to be looked after.
+func (r *daemonRun) services(f *config.File) []control.Service {
+	var all []control.Service
+	for _, s := range f.Services {
+		log := r.log.With("service", s.Name)
+		all = append(all, control.Service{
+			Name: s.Name, Provider: s.Provider, Target: s.Service, Interval: s.Interval,
+			Identity: fmt.Sprint(s.Identity(), f.State),
+			Open: func() control.Stepper {
+				return newStepper(f, s, r.command.DryRun, func(text string) { log.Info(text) }, func(record store.Record) error { return r.past.append(s.Name, record) })
+			},
+		})
+	}
+	return all
+}
+
+// run looks after the services until ctx ends.
+func (r *daemonRun) run(ctx context.Context) error {
+	defer r.close()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	watcher, err := watch(r.file.Path)
+	if err != nil {
+		r.log.Warn("changes of the configuration go unseen; send SIGHUP after one", "error", err)
+	} else {
+		defer watcher.Close()
+	}
+	served, looked := make(chan error, 1), make(chan struct{})
+	go func() {
+		err := r.server.Serve(ctx)
+		if err != nil {
+			stop(err) // nobody could see it or stop it
+		}
+		served <- err
+	}()
+	go func() {
+		r.daemon.Run(ctx)
+		close(looked)
+	}()
+	r.log.Info("looks after the services", "config", r.file.Path, "services", len(r.file.Services), "listen", shownAddr(r.server))
+	r.notify(sd.SdNotifyReady)
+	r.tend(ctx, watcher)
+	r.notify(sd.SdNotifyStopping)
+	select {
+	case <-looked:
+	case <-time.After(endWithin):
+		r.log.Warn("a step is under way still; what it began goes on, and keeps others away until it has ended")
+	}
+	return <-served
+}
+
+func shownAddr(s *web.Server) string {
+	if addr := s.Addr(); addr != nil {
+		return addr.String()
+	}
+	return "off"
+}
+
+// tend reads the configuration again when it changes, and tells systemd that all
+// is well, until ctx ends.
+func (r *daemonRun) tend(ctx context.Context, watcher *fsnotify.Watcher) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	var changes chan fsnotify.Event
+	var faults chan error
+	if watcher != nil {
+		changes, faults = watcher.Events, watcher.Errors
+	}
+	settled := time.NewTimer(time.Hour)
+	settled.Stop()
+	watchdog := r.watchdog()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-hangup:
+			r.reload()
+		case e, ok := <-changes:
+			switch {
+			case !ok:
+				changes = nil
+			case filepath.Base(e.Name) == filepath.Base(r.file.Path) || e.Name == "..data": // a mounted ConfigMap's link
+				settled.Reset(settleTime)
+			}
+		case err, ok := <-faults:
+			if !ok {
+				faults = nil
+				continue
+			}
+			r.log.Warn("watching the configuration", "error", err)
+		case <-settled.C:
+			r.reload()
+		case <-watchdog:
+			_ = r.daemon.Snapshots() // it answers, so nothing hangs that all wait for
+			r.notify(sd.SdNotifyWatchdog)
+		}
+	}
+}
+
+// watch looks at the configuration's folder: editors replace the file.
+func watch(path string) (*fsnotify.Watcher, error) {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	if err := watcher.Add(filepath.Dir(path)); err != nil {
+		return nil, errors.Join(err, watcher.Close())
+	}
+	return watcher, nil
+}
+
+// notify tells systemd, where it started us.
+func (r *daemonRun) notify(state string) {
+	if _, err := sd.SdNotify(false, state); err != nil {
+		r.log.Warn("systemd could not be told", "state", state, "error", err)
+	}
+}
+
+// watchdog ticks twice in the time after which systemd would start us anew; never
+// where it does not watch.
+func (r *daemonRun) watchdog() <-chan time.Time {
+	every, err := sd.SdWatchdogEnabled(false)
+	if err != nil || every == 0 {
+		return nil
+	}
+	return time.Tick(every / 2)
+}
+
+// reload reads the configuration again. One that is wrong changes nothing.
+func (r *daemonRun) reload() {
+	r.notify(sd.SdNotifyReloading)
+	defer r.notify(sd.SdNotifyReady)
+	f, err := readConfig(r.file.Path)
+	r.server.Reloaded(err)
+	if err != nil {
+		r.log.Error("the configuration is wrong; the one before stays in force", "error", err)
+		r.happened(event{kind: "config-invalid", text: err.Error()})
+		return
+	}
+	for _, fixed := range []struct {
+		key     string
+		changed bool
+	}{
+		{"state", f.State != r.file.State}, {"listen", f.Listen != r.file.Listen}, {"metrics-listen", f.MetricsListen != r.file.MetricsListen},
+		{"token", f.Token.Reveal() != r.file.Token.Reveal()}, {"history", f.History != r.file.History},
+	} {
+		if fixed.changed {
+			r.log.Warn("this takes effect when the daemon is started again", "key", fixed.key)
+		}
+	}
+	f.State = r.file.State
+	r.daemon.Set(r.services(f))
+	same := slices.EqualFunc(f.Services, r.file.Services, func(a, b config.Service) bool { return a.Identity() == b.Identity() })
+	f.Listen, f.MetricsListen, f.Token, f.History = r.file.Listen, r.file.MetricsListen, r.file.Token, r.file.History
+	if r.file = f; !same {
+		r.log.Info("took over the configuration", "services", len(f.Services))
+		r.happened(event{kind: "config-reloaded", text: fmt.Sprintf("%d services", len(f.Services))})
+	}
+}

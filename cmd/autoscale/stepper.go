@@ -1,0 +1,192 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+	_ "time/tzdata" // time-zone: names zones, also where the machine knows none
+
+	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/calendar"
+	"github.com/five-keys/autoscale/internal/compose"
+	"github.com/five-keys/autoscale/internal/config"
+	"github.com/five-keys/autoscale/internal/control"
+	"github.com/five-keys/autoscale/internal/prometheus"
+	"github.com/five-keys/autoscale/internal/store"
+)
+
+// stepLimit bounds one step: a raise waits for replicas that start.
+const stepLimit = 20 * time.Minute
+
+// stepper makes the daemon's steps of one service.
+type stepper struct {
+	*flags
+	sources  []config.Source
+	calendar calendar.Calendar
+	record   func(store.Record) error
+	run      *composeRun // nil until the service was found
+	opened   error       // what is wrong in the configuration itself
+	paused   *autoscale.Pause
+}
+
+// newStepper makes what makes the steps of a service. Nothing is asked yet.
+func newStepper(f *config.File, s config.Service, dry bool, tell func(string), record func(store.Record) error) *stepper {
+	x := &stepper{flags: flagsOf(f, s, dry), sources: s.Sources, record: record}
+	x.tell, x.anyDir = tell, !s.DirGiven
+	x.calendar, x.opened = calendarOf(s)
+	return x
+}
+
+// flagsOf are the flags that a service of the file would have in one run.
+func flagsOf(f *config.File, s config.Service, dry bool) *flags {
+	c := &flags{
+		Provider: provider(s.Provider), Service: s.Service,
+		Min: whole(s.Min), Max: whole(s.Max), RPSTarget: rate(s.RPSTarget), Cooldown: seconds(s.Cooldown), Tolerance: rate(s.Tolerance),
+		MaxUp: limit{s.MaxUp}, MaxDown: limit{s.MaxDown}, OnDoubt: safeCount(s.OnDoubt),
+		ComposeFile: s.ComposeFile, File: s.File, ProjectName: s.ProjectName, EnvFile: s.EnvFile, Profile: s.Profile, Docker: s.Docker,
+		Namespace: s.Namespace, Context: s.Context, Kubeconfig: s.Kubeconfig, CPUTarget: s.CPUTarget, HPAFile: s.HPAFile, Kubectl: s.Kubectl,
+		ProjectDir: s.ProjectDir, Start: s.Start, Apply: s.Apply, Mode: s.Mode, Output: "json",
+		StateFile: filepath.Join(f.State, s.Name+".json"),
+	}
+	if s.Wait != nil {
+		wait := seconds(*s.Wait)
+		c.Wait = &wait
+	}
+	if dry {
+		c.Mode = autoscale.Observe
+	}
+	first := s.Sources[0]
+	c.RPSTarget = rate(cmp.Or(first.RPSTarget, s.RPSTarget))
+	c.setSource(first)
+	return c
+}
+
+// setSource makes a source of the file the one that is read.
+func (c *flags) setSource(s config.Source) {
+	c.MetricsURL, c.MetricsHeader = nil, nil
+	for _, url := range s.MetricsURL {
+		c.MetricsURL = append(c.MetricsURL, url.Reveal())
+	}
+	for _, header := range s.MetricsHeader {
+		c.MetricsHeader = append(c.MetricsHeader, header.Reveal())
+	}
+	c.MetricsScope, c.RPSMetric, c.RPSMetricType = s.MetricsScope, s.RPSMetric, s.RPSMetricType
+}
+
+func calendarOf(s config.Service) (calendar.Calendar, error) {
+	var all calendar.Calendar
+	for _, w := range s.Schedule {
+		zone, err := time.LoadLocation(w.TimeZone)
+		if w.TimeZone == "" {
+			zone = time.Local
+		}
+		if err != nil {
+			return nil, fmt.Errorf("services.%s.schedule: time-zone %s: %w", s.Name, w.TimeZone, err)
+		}
+		all = append(all, calendar.Window{Cron: w.Cron, Zone: zone, For: w.For, Ramp: w.Ramp, Min: w.Min, Max: w.Max})
+	}
+	return all, nil
+}
+
+// inputs are the sources behind the first one.
+func (x *stepper) inputs() ([]control.Input, error) {
+	var more []control.Input
+	for i, s := range x.sources[1:] {
+		c := *x.flags
+		c.setSource(s)
+		source, err := prometheus.New(c.source())
+		if err != nil {
+			return nil, err
+		}
+		more = append(more, control.Input{Name: cmp.Or(s.Name, fmt.Sprintf("source-%d", i+2)), Source: source, Signal: source.Identity(), Target: s.RPSTarget})
+	}
+	return more, nil
+}
+
+// policyAt is the policy with the bounds that the schedule gives at now.
+func (x *stepper) policyAt(now time.Time) autoscale.Policy {
+	p := x.policy()
+	b := x.calendar.Bounds(p.Min, p.Max, now)
+	p.Min, p.Max, p.Bounded = b.Min, b.Max, b.Reason
+	return p
+}
+
+// Step makes one step.
+func (x *stepper) Step(ctx context.Context) control.Step {
+	ctx, cancel := context.WithTimeoutCause(ctx, stepLimit, fmt.Errorf("the step did not end within %s", stepLimit))
+	defer cancel()
+	policy := x.policyAt(time.Now())
+	var r result
+	switch {
+	case x.opened != nil:
+		r.err = x.opened
+	case x.Provider == k8s:
+		c := scaleCommand{*x.flags}
+		c.Min, c.Max = whole(policy.Min), whole(policy.Max)
+		r = c.onKubernetes(ctx, streams{}, x.ProjectDir)
+	default:
+		r = x.onCompose(ctx, policy)
+	}
+	return control.Step{Report: r.report, Err: r.err, Policy: policy, Project: r.key.Project, Pause: x.paused}
+}
+
+// onCompose makes one step of a Compose service, which is found anew where the
+// last step could not decide: the engine may be another one.
+func (x *stepper) onCompose(ctx context.Context, policy autoscale.Policy) result {
+	if x.run == nil {
+		if r := x.open(ctx); r.err != nil {
+			return r
+		}
+	}
+	r := x.run.step(ctx, policy)
+	x.paused = nil
+	if state, _, err := x.run.memory.Load(); err == nil && state.Pause.InForce(time.Now()) {
+		x.paused = state.Pause
+	}
+	if r.err != nil && !r.decided && !errors.Is(r.err, compose.ErrNotRunning) {
+		x.Close()
+	}
+	return r
+}
+
+// open finds the service.
+func (x *stepper) open(ctx context.Context) (r result) {
+	r.key = x.keyIn(x.ProjectDir)
+	source, err := prometheus.New(x.source())
+	if err != nil {
+		r.err = err
+		return r
+	}
+	more, err := x.inputs()
+	if err != nil {
+		r.err = err
+		return r
+	}
+	w, key, err := x.findCompose(ctx, streams{}, x.ProjectDir)
+	if r.key = key; err != nil {
+		r.err = errors.Join(err, x.missed(ctx, x.ProjectDir))
+		return r
+	}
+	memory := &memory{file: store.Open(x.StateFile), key: key, caches: true, record: x.record}
+	x.run = &composeRun{flags: x.flags, source: source, more: more, w: w, memory: memory}
+	return r
+}
+
+// Pause leaves the count alone, or holds it; nil ends that.
+func (x *stepper) Pause(ctx context.Context, p *autoscale.Pause) error {
+	if x.Provider == k8s {
+		return errors.New("on Kubernetes the HPA goes on scaling, whatever is paused here")
+	}
+	return x.write(ctx, p, nil)
+}
+
+// Close ends the connection to the engine.
+func (x *stepper) Close() {
+	if x.run != nil {
+		x.run.w.Close()
+	}
+	x.run = nil
+}
