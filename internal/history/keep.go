@@ -246,7 +246,7 @@ func (s *Store) AddEvent(e Event) (Event, error) {
 // before, or that is a minute old. s.mu is held.
 func (s *Store) worth(service string, r store.Record) bool {
 	before, known := s.kept[service]
-	return !known || Told(r) || Told(before) ||
+	return !known || Told(r) ||
 		r.Decision.Reason != before.Decision.Reason || r.Decision.To != before.Decision.To ||
 		r.Decision.Verdict != before.Decision.Verdict || r.Outcome.Result != before.Outcome.Result ||
 		when(r).Sub(when(before)).Abs() >= steadyEvery

@@ -99,6 +99,8 @@ func TestRecords(t *testing.T) {
 		at := start.Add(time.Duration(n) * 15 * time.Second)
 		r := step(at, "app", float64(n))
 		switch {
+		case n == 9:
+			r.Outcome.Result = "observed"
 		case n == 17:
 			r.Decision.To, r.Decision.Want, r.Outcome = 3, 3, store.Outcome{Result: "scaled", Count: 3}
 		case n == 19:
@@ -108,8 +110,8 @@ func TestRecords(t *testing.T) {
 		}
 		appendTo(t, s, "shop", r)
 		appendTo(t, s, "web", step(at, "web", 1))
-		// The steps of 0:00, 1:00 … 4:00; 4:15 to 5:30 tell, or follow what does; 6:30 and so on.
-		if n <= 16 && n%4 == 0 || n >= 17 && n <= 22 || n > 22 && n%4 == 2 {
+		// One a minute; and those that tell, or differ from the one before.
+		if slices.Contains([]int{0, 4, 8, 9, 10, 14, 17, 18, 19, 20, 21, 22, 26, 30, 34, 38}, n) {
 			if n == 19 {
 				r.Reading.Samples[0].Value = 0
 			}
@@ -327,8 +329,9 @@ func TestSize(t *testing.T) {
 	}
 	first := points(t, s, "shop0", start, now, time.Hour)
 	records := collect(t, s.Records("shop0", time.Time{}, time.Time{}, 0, false))
-	if len(records) < 20 || len(first) < 2*len(records) {
-		t.Errorf("%d records, %d points are left", len(records), len(first))
+	reach, pointsReach := now.Sub(records[len(records)-1].Time), now.Sub(first[0].Time)
+	if len(records) < 20 || pointsReach < 2*reach || pointsReach > 5*reach {
+		t.Errorf("%d records are left, which reach back %s, and %d points, which reach back %s", len(records), reach, len(first), pointsReach)
 	}
 	if all, _, err := s.pages(); err != nil || all < s.bounds.pages/2 {
 		t.Errorf("of %d pages %d are used; %v", s.bounds.pages, all, err)
@@ -485,7 +488,7 @@ func TestDamaged(t *testing.T) {
 	for name, spoil := range spoil {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "odd [name]? 100%.db")
-			for range 2 { // what was put aside before goes
+			for range 2 {
 				s, err := openStore(path, month, 8<<20)
 				if err != nil {
 					t.Fatal(err)
@@ -496,6 +499,7 @@ func TestDamaged(t *testing.T) {
 				}
 				spoil(t, path)
 			}
+			write(t, path+".corrupt-20200101T000000Z", "of long ago")
 			s := quiet(t, path, month, 8<<20)
 			appendTo(t, s, "shop", step(start, "app", 2))
 			s.settle(start)
@@ -512,29 +516,58 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
-// TestRemoved: somebody removes the file while it is in use.
+// TestRemoved: somebody removes the file while it is in use, or its folder, where
+// for a while none can be made.
 func TestRemoved(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "history.db")
+	folder := filepath.Join(t.TempDir(), "state")
+	path := filepath.Join(folder, "history.db")
 	s := quiet(t, path, month, 8<<20)
-	s.settle(start)
+	now := start
+	pass := func() {
+		now = now.Add(gatherEvery)
+		s.settle(now)
+	}
+	look := func(want int) {
+		t.Helper()
+		other, err := ReadStore(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := collect(t, other.Records("shop", time.Time{}, time.Time{}, 0, false)); len(got) != want {
+			t.Errorf("%v", loads(got))
+		}
+		if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	pass()
 	for _, name := range []string{path, path + "-wal", path + "-shm"} {
 		if err := os.Remove(name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.settle(start.Add(gatherEvery))
-	appendTo(t, s, "shop", step(start, "app", 2))
-	s.settle(start.Add(2 * gatherEvery))
-	other, err := ReadStore(path)
-	if err != nil {
+	pass()
+	appendTo(t, s, "shop", step(start, "app", 1))
+	pass()
+	look(1)
+	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}
-	if got := collect(t, other.Records("shop", time.Time{}, time.Time{}, 0, false)); len(got) != 1 {
-		t.Errorf("%v", loads(got))
+	write(t, folder, "in the way")
+	pass()
+	appendTo(t, s, "shop", step(start.Add(time.Hour), "app", 2), step(start.Add(2*time.Hour), "app", 3))
+	pass()
+	if w := s.Warnings(); len(w) != 1 || !strings.Contains(w[0], "cannot be written") {
+		t.Error(w)
 	}
-	if err := other.Close(); err != nil {
-		t.Error(err)
+	if _, err := s.Points("shop", start, now, time.Second); err == nil {
+		t.Error("there is a history where there is no file")
 	}
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	pass()
+	look(2)
 	noWarnings(t, s)
 }
 

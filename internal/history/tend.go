@@ -2,7 +2,6 @@ package history
 
 import (
 	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -93,7 +92,7 @@ func (s *Store) tend(now time.Time) error {
 // isGone reports whether somebody removed the file, or put another in its place.
 func (s *Store) isGone() bool {
 	now, err := os.Stat(s.path)
-	return errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(now, s.file)
+	return err != nil || !os.SameFile(now, s.file)
 }
 
 // renew begins a new file in the place of one that is gone or, for a reason, of no
