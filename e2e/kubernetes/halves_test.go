@@ -225,3 +225,16 @@ webhooks:
 	n.eventually("the webhook is asked", func() bool { return n.scale(page.url(), "--dry-run").status == 1 })
 	n.scale(page.url()).want(1, "the cluster would not take the HPA", "failed calling webhook").never("the cluster does not answer")
 }
+
+// What could not be looked at is said to be unknown, and not to be missing.
+func TestUnknown(t *testing.T) {
+	n := newNamespace(t)
+	n.deployment("app", 2, pods{cpu: "100m"})
+	page := newLoad(t, 80)
+	m := newMetrics(t)
+	m.setRPS(n.name, "http_requests_per_second", "40")
+	m.fail(http.StatusTooManyRequests)
+	n.scale(page.url(), "--dry-run").want(0, "whether the cluster serves http_requests_per_second is not known").never("nothing in the cluster serves")
+	rules := "[{apiGroups: [apps], resources: [deployments], verbs: [get]}, {apiGroups: [autoscaling], resources: [horizontalpodautoscalers], verbs: [get, list, create, patch]}]"
+	n.withRights(rules).scale("--metrics-url=http://{replica}:8000/metrics", "--dry-run").want(1, "pods may not be listed", "so {replica} stands for none")
+}
