@@ -192,7 +192,7 @@ func TestDaemon(t *testing.T) {
 		t.Errorf("it took %s to end", took)
 	}
 	config := "--config=" + filepath.Join(l.dir, "autoscale.yaml")
-	one.with(t, "E2E_TOKEN="+token).call(nil, "explain", config, "--service=one", "--changes").want(0, "3 -> 1", "1 -> 3")
+	one.with(t, "E2E_TOKEN="+token).call(nil, "explain", config, "--service=one", "--changes", "--last=1000").want(0, "3 -> 1", "1 -> 3")
 	one.with(t, "E2E_TOKEN="+token).call(nil, "explain", config, "--service=nothing").want(2, "one, two")
 	one.with(t, "E2E_TOKEN="+token).call(nil, "status", config).want(0, "one", "two", "last move: 3 -> 1 replica")
 	for _, name := range []string{"one", "two"} {

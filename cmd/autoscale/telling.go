@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/five-keys/autoscale"
@@ -71,12 +72,7 @@ func pick(news bool, level slog.Level) slog.Level {
 }
 
 func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(all, one)
 }
 
 // said is what makes a step's line worth reading again.

@@ -214,9 +214,13 @@ func (s *Store) Events(service string, since time.Time, limit int) ([]Event, err
 	return all, err
 }
 
-// look reads what was written, and what waits to be as far as that can be.
+// look reads what was written, and what waits to be: unless that cannot be written,
+// of which Warnings tells, or the file is being tidied up, which may take seconds.
 func (s *Store) look(read func(db *sql.DB) error) error {
-	_ = s.flush() // Warnings tells of it, and what was written before is there
+	if s.writing.TryLock() {
+		_ = s.writeAll()
+		s.writing.Unlock()
+	}
 	s.using.RLock()
 	defer s.using.RUnlock()
 	if err := read(s.reader); err != nil && !errors.Is(err, sql.ErrNoRows) {

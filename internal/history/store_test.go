@@ -262,6 +262,9 @@ func TestRollUp(t *testing.T) {
 	// Three steps each ten minutes, two of them in one minute.
 	for n := range days * 24 * 6 {
 		at := start.Add(time.Duration(n) * 10 * time.Minute)
+		if day := n / 24 / 6; day != 0 && day != 3 && day != 9 && day != 11 {
+			continue // it rested
+		}
 		second := step(at.Add(30*time.Second), "app", 10)
 		if second.Decision.At.Equal(peak) {
 			second.Decision.Load, second.Decision.Verdict = 1000, autoscale.Late
@@ -286,7 +289,7 @@ func TestRollUp(t *testing.T) {
 		}
 	}
 	got := points(t, s, "shop", now.Add(-9*24*time.Hour), now, 24*time.Hour)
-	if len(got) < 9 || got[0].RPS != 1000 || got[0].Verdict != autoscale.Late || !got[0].Time.Equal(peak.Truncate(24*time.Hour)) {
+	if len(got) < 3 || got[0].RPS != 1000 || got[0].Verdict != autoscale.Late || !got[0].Time.Equal(peak.Truncate(24*time.Hour)) {
 		t.Errorf("%v", got)
 	}
 	if got := collect(t, s.Records("shop", time.Time{}, now.Add(-keep), 0, false)); len(got) != 0 {
