@@ -56,7 +56,7 @@ func writeForEver(path string) error {
 // TestKilled: killed at any moment, what was written is there, whole batches of it,
 // and the next process goes on.
 func TestKilled(t *testing.T) {
-	for range 5 {
+	for range 4 {
 		path := filepath.Join(t.TempDir(), "history.db")
 		done := killed(t, path)
 		s := quiet(t, path, month, 4<<20)
@@ -178,11 +178,11 @@ func TestAtOnce(t *testing.T) {
 			}
 		})
 	}
-	for i := range 30 {
+	for i := range 12 {
 		if _, err := s.AddEvent(Event{Time: start}); err != nil {
 			t.Error(err)
 		}
-		if i == 15 {
+		if i == 6 {
 			if err := os.Remove(path); err != nil {
 				t.Error(err)
 			}

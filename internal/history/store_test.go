@@ -348,11 +348,11 @@ func TestSmallerSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := range 2000 {
+	for n := range 900 {
 		r := step(start.Add(time.Duration(n)*time.Minute), "app", float64(n))
-		r.Outcome.Error = noise(1000)
+		r.Outcome.Error = noise(3000)
 		appendTo(t, s, "shop", r)
-		if n%500 == 0 {
+		if n%300 == 0 {
 			s.settle(start)
 		}
 	}
@@ -363,8 +363,8 @@ func TestSmallerSize(t *testing.T) {
 		t.Fatalf("the file has %d bytes only", sizeOf(t, path))
 	}
 	s = quiet(t, path, month, 1<<20)
-	now := start.Add(2000 * time.Minute)
-	for range 40 {
+	now := start.Add(900 * time.Minute)
+	for range 3 {
 		now = now.Add(gatherEvery)
 		s.settle(now)
 	}
@@ -372,7 +372,7 @@ func TestSmallerSize(t *testing.T) {
 	if used := sizeOf(t, path); used > 1<<20 {
 		t.Errorf("%d bytes", used)
 	}
-	if got := collect(t, s.Records("shop", time.Time{}, time.Time{}, 1, false)); len(got) != 1 || got[0].Decision.Load != 1999 {
+	if got := collect(t, s.Records("shop", time.Time{}, time.Time{}, 1, false)); len(got) != 1 || got[0].Decision.Load != 899 {
 		t.Errorf("%v", loads(got))
 	}
 }

@@ -246,13 +246,17 @@ func deletePoints(tx *sql.Tx, service, before int64) error {
 	return nil
 }
 
-// shrink gives a part of the free pages back where a good part of the file is free,
-// or it is larger than is allowed.
+// shrink gives free pages back, so many at a time as the log has room for, where a
+// good part of the file is free, or it is larger than is allowed.
 func (s *Store) shrink() error {
-	all, free, err := s.pages()
-	if err != nil || free < all/4 && all <= s.bounds.pages {
-		return err
+	for range 64 { // the rest comes next time
+		all, free, err := s.pages()
+		if err != nil || free == 0 || free < all/4 && all <= s.bounds.pages {
+			return err
+		}
+		if _, err := s.writer.Exec(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", min(free, s.bounds.log/pageSize))); err != nil {
+			return err
+		}
 	}
-	_, err = s.writer.Exec(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", min(free, s.bounds.log/pageSize)))
-	return err
+	return nil
 }
