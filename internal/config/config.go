@@ -88,7 +88,7 @@ type Service struct {
 	// Sources are at least one. Several have names of their own.
 	Sources []Source `yaml:"sources" needed:"" help:"Several places that the load is read from; the highest number wins, and one that fails only holds or raises. Takes the place of metrics-url and the keys that belong to it."`
 	// Schedule are the windows, in the order of the file.
-	Schedule []Window `yaml:"schedule" help:"Windows of time that raise min or lower max."`
+	Schedule []Window `yaml:"schedule" help:"Windows of time that raise min or set max."`
 
 	// ProjectDir is an absolute path: the file's folder, unless DirGiven.
 	ProjectDir string `yaml:"project-dir" default:"." help:"The project's folder. A relative path counts from this file's folder, and other files of the service count from it."`
@@ -139,7 +139,7 @@ type Window struct {
 	Ramp time.Duration `yaml:"ramp" atleast:"0s" atmost:"7d" help:"Reach min gradually, in this time before the window begins."`
 	// Min and Max are -1 where not stated.
 	Min int `yaml:"min" unset:"-1" atleast:"0" help:"Fewest replicas in the window; this, max, or both are required."`
-	Max int `yaml:"max" unset:"-1" atleast:"1" help:"Most replicas in the window; it counts where it is below the service's."`
+	Max int `yaml:"max" unset:"-1" atleast:"1" help:"Most replicas in the window, in place of the service's."`
 }
 
 // document is the file as it is written.
