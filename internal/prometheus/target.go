@@ -139,7 +139,7 @@ func perReplica(a address, port uint16, replicas []autoscale.Replica) []target {
 		return []target{{
 			address: a, process: a.String(), label: a.String(), scope: autoscale.ScopeReplica,
 			verdict: autoscale.Unreachable,
-			detail:  "no replica of the service runs, or docker is not there to name them, so {replica} has no address",
+			detail:  "no replica of the service runs, or nobody can say which do, so {replica} has no address",
 		}}
 	}
 	targets := make([]target, len(replicas))
