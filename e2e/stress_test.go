@@ -91,13 +91,20 @@ func TestStress(t *testing.T) {
 	p.call(nil, "stress", "--url", b.URL+"/", "--find-capacity", "--scale-with", flags).want(2, "--yes")
 	r := p.call(nil, "stress", "--url", b.URL+"/", "--find-capacity", "--step=1", "--p99=0.5", "--json", "--yes", "--scale-with", flags).want(0)
 	// Ctrl-C in its middle: what was found is told, and everything goes back.
-	cmd := exec.Command(built.autoscale, "stress", "--url", b.URL+"/", "--find-capacity", "--step=2", "--p99=0.5", "--yes", "--scale-with", flags)
+	cmd := exec.Command(built.autoscale, "stress", "--url", b.URL+"/", "--find-capacity", "--step=2", "--p99=5", "--yes", "--scale-with", flags)
 	cmd.Dir = p.dir
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	defer func() {
+		if t.Failed() {
+			_ = cmd.Process.Kill() // it may have ended
+			_ = cmd.Wait()
+			t.Logf("the interrupted one said:\n%s", said.String())
+		}
+	}()
 	p.until("it has come to two replicas", 2*time.Minute, func() bool { return strings.Count(p.running("app"), "app-") == 2 })
 	time.Sleep(3 * time.Second)
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
