@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/five-keys/autoscale/internal/prometheus"
+	"github.com/five-keys/autoscale/internal/stress"
 )
 
 // Exit statuses, as the contract has them.
@@ -47,6 +48,9 @@ type cli struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "stress" {
+		stress.Lean() // what a generator takes is not there for the server beside it
+	}
 	ending := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
 	if len(os.Args) > 1 && os.Args[1] == "run" {
 		ending = ending[:2] // to a daemon a hang-up says: read your configuration again
