@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -291,8 +290,6 @@ func standingHPA(w *kubernetes.Workload, file *store.File, now autoscale.Instant
 	if b.Before, err = w.Before(); err != nil {
 		return nil, err
 	}
-	if folder := filepath.Dir(file.Path()); !exists(folder) {
-		b.StateFolder = folder
-	}
+	b.StateFolder = missingFolder(file)
 	return json.Marshal(b)
 }

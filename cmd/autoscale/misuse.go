@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/five-keys/autoscale/internal/history"
+	"github.com/five-keys/autoscale/internal/spelling"
 )
 
 // seeHelp adds to an error in the flags where the help of that command is.
@@ -90,32 +91,11 @@ func children(command *kong.Node) (names []string) {
 // near.
 func nearest(typed string, names []string) string {
 	for _, name := range names {
-		if len(typed) > 2 && (strings.HasPrefix(name, typed) || edits(typed, name) <= 2) {
+		if len(typed) > 2 && (strings.HasPrefix(name, typed) || spelling.Edits(typed, name) <= 2) {
 			return name
 		}
 	}
 	return ""
-}
-
-// edits is how many bytes must be put in, taken out or exchanged to make b of a.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0] // of the row above, one to the left
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, before+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // ownFirst puts a command's own flags before those of a decision, which it takes

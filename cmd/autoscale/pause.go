@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/five-keys/autoscale"
-	"github.com/five-keys/autoscale/internal/compose"
 	"github.com/five-keys/autoscale/internal/store"
 )
 
@@ -248,7 +247,8 @@ func (c *flags) tellPause(s streams, how string, p *autoscale.Pause) error {
 	if p != nil {
 		text = p.String()
 	}
-	return c.line(s.out, time.Now(), "", how+text)
+	// Which runs obey it: a daemon has a state of its own.
+	return c.line(s.out, time.Now(), "", fmt.Sprintf("%s%s, for the runs whose state is %s", how, text, c.StateFile))
 }
 
 // write puts a pause into the state of the service, or takes it out. Where only
@@ -273,34 +273,16 @@ func (c *flags) write(ctx context.Context, p, only *autoscale.Pause) error {
 // keysOf are the entries of the service in the state file; where there is none
 // yet, the one that its first run will make.
 func (c *flags) keysOf(ctx context.Context, dir string) ([]store.Key, *store.File, error) {
-	file := store.Open(c.statePath(dir))
-	all, err := file.Keys(dir, c.Service)
-	var keys []store.Key
-	for _, key := range all {
-		if key.Provider == string(c.Provider) {
-			keys = append(keys, key)
-		}
-	}
+	keys, file, err := c.remembered(dir)
 	if err != nil || len(keys) > 0 {
 		return keys, file, err
 	}
-	key, err := c.findKey(ctx, dir)
+	w, key, err := c.findCompose(ctx, streams{}, dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("no run of service %q is remembered in %s, and it cannot be found: %w", c.Service, file.Path(), err)
 	}
+	w.Close()
 	return []store.Key{key}, store.Open(c.statePath(key.Dir)), nil
-}
-
-// findKey asks the engine which workload is meant.
-func (c *flags) findKey(ctx context.Context, dir string) (store.Key, error) {
-	key := store.Key{Provider: string(c.Provider), Service: c.Service, Dir: dir}
-	w, err := compose.Find(ctx, c.workload(streams{}, dir, &key))
-	if err != nil {
-		return key, err
-	}
-	defer w.Close()
-	key.Engine, key.Project, key.Dir = w.Engine(), orElse(w.Project(), w.Dir()), w.Dir()
-	return key, nil
 }
 
 // writePause changes the pause in one entry of a state file, while no run is

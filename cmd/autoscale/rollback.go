@@ -88,10 +88,17 @@ func standing(w *compose.Workload, file *store.File, now autoscale.Instant) (jso
 	if b.Before, err = w.Before(); err != nil {
 		return nil, err
 	}
-	if folder := filepath.Dir(file.Path()); !exists(folder) {
-		b.StateFolder = folder
-	}
+	b.StateFolder = missingFolder(file)
 	return json.Marshal(b)
+}
+
+// missingFolder is the folder of a state file, where the first run will make it;
+// else empty.
+func missingFolder(file *store.File) string {
+	if folder := filepath.Dir(file.Path()); !exists(folder) {
+		return folder
+	}
+	return ""
 }
 
 func exists(path string) bool {

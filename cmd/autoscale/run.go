@@ -111,6 +111,9 @@ func readConfig(path string) (*config.File, error) {
 		for i, w := range calendar {
 			all = append(all, f.Locate(fmt.Sprintf("%s.schedule[%d]", at, i), w.Validate())...)
 		}
+		if s.Provider == string(k8s) && len(s.Sources) > 1 {
+			all = append(all, f.Locate(at+".sources", errors.New("on Kubernetes one source starts the Deployment, and the HPA reads what its manifest names; leave one here, and add further metrics to the manifest"))...)
+		}
 		if s.Provider == string(k8s) {
 			all = append(all, f.Locate(at, flagsOf(f, s, false).checkKubernetes())...)
 		}

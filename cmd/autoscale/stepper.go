@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,9 +57,8 @@ func flagsOf(f *config.File, s config.Service, dry bool) *flags {
 	if dry {
 		c.Mode = autoscale.Observe
 	}
-	first := s.Sources[0]
-	c.RPSTarget = rate(cmp.Or(first.RPSTarget, s.RPSTarget))
-	c.setSource(first)
+	c.RPSTarget = rate(s.Sources[0].RPSTarget)
+	c.setSource(s.Sources[0])
 	return c
 }
 
@@ -94,14 +92,14 @@ func calendarOf(s config.Service) (calendar.Calendar, error) {
 // inputs are the sources behind the first one.
 func (x *stepper) inputs() ([]control.Input, error) {
 	var more []control.Input
-	for i, s := range x.sources[1:] {
+	for _, s := range x.sources[1:] {
 		c := *x.flags
 		c.setSource(s)
 		source, err := prometheus.New(c.source())
 		if err != nil {
 			return nil, err
 		}
-		more = append(more, control.Input{Name: cmp.Or(s.Name, fmt.Sprintf("source-%d", i+2)), Source: source, Signal: source.Identity(), Target: s.RPSTarget})
+		more = append(more, control.Input{Name: s.Name, Source: source, Signal: source.Identity(), Target: s.RPSTarget})
 	}
 	return more, nil
 }
@@ -167,12 +165,20 @@ func (x *stepper) open(ctx context.Context) (r result) {
 	}
 	w, key, err := x.findCompose(ctx, streams{}, x.ProjectDir)
 	if r.key = key; err != nil {
-		r.err = errors.Join(err, x.missed(ctx, x.ProjectDir))
+		r.err = errors.Join(err, x.missed(ctx))
 		return r
 	}
 	memory := &memory{file: store.Open(x.StateFile), key: key, caches: true, record: x.record}
 	x.run = &composeRun{flags: x.flags, source: source, more: more, w: w, memory: memory}
 	return r
+}
+
+// missed remembers a step that could not even find its service. The state file is
+// this service's alone, whatever folder its project lies in.
+func (x *stepper) missed(ctx context.Context) error {
+	file := store.Open(x.StateFile)
+	keys, err := file.All()
+	return errors.Join(err, missedOf(ctx, file, keys))
 }
 
 // Pause leaves the count alone, or holds it; nil ends that.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -200,24 +201,36 @@ func (c *flags) statePath(dir string) string {
 // missed remembers a run that could not even find its workload, because the
 // engine did not answer, say, as a run without a reading.
 func (c *flags) missed(ctx context.Context, dir string) error {
-	if ctx.Err() != nil || c.DryRun {
+	if c.DryRun {
+		return nil
+	}
+	keys, file, err := c.remembered(dir)
+	return errors.Join(err, missedOf(ctx, file, keys))
+}
+
+// remembered are the entries in the state file that are this service's, with this
+// provider, of the project in a folder.
+func (c *flags) remembered(dir string) ([]store.Key, *store.File, error) {
+	file := store.Open(c.statePath(dir))
+	keys, err := file.Keys(dir, c.Service)
+	return slices.DeleteFunc(keys, func(k store.Key) bool { return k.Provider != string(c.Provider) }), file, err
+}
+
+// missedOf remembers a run that saw nothing in each of the entries.
+func missedOf(ctx context.Context, file *store.File, keys []store.Key) error {
+	if ctx.Err() != nil {
 		return nil
 	}
 	now, err := readClocks()
-	if err != nil {
-		return err
-	}
-	file := store.Open(c.statePath(dir))
-	keys, err := file.Keys(dir, c.Service)
 	for _, key := range keys {
-		if key.Provider == string(c.Provider) {
-			err = errors.Join(err, missedOf(ctx, file, key, now))
+		if err == nil {
+			err = missedEntry(ctx, file, key, now)
 		}
 	}
 	return err
 }
 
-func missedOf(ctx context.Context, file *store.File, key store.Key, now autoscale.Instant) error {
+func missedEntry(ctx context.Context, file *store.File, key store.Key, now autoscale.Instant) error {
 	lock, err := store.LockWorkload(ctx, key, lockWait)
 	if err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/five-keys/autoscale/internal/spelling"
 )
 
 // instead is what to do about a key that a mapping does not have.
@@ -34,30 +36,9 @@ func nearest(key string, names []string) (best string) {
 	}
 	least := min(2, len(plain)/2) + 1
 	for _, name := range names {
-		if d := edits(plain, name); d < least {
+		if d := spelling.Edits(plain, name); d < least {
 			best, least = name, d
 		}
 	}
 	return best
-}
-
-// edits is how many bytes must be put in, taken out or exchanged to make b of a.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0] // of the row above, one to the left
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := before
-			if a[i] != b[j] {
-				cost++
-			}
-			before = row[j+1]
-			row[j+1] = min(cost, before+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -203,6 +203,8 @@ func (d *Daemon) Run(ctx context.Context) {
 // loop makes the steps of one service.
 func (d *Daemon) loop(ctx context.Context, l *looked) {
 	defer func() {
+		l.turn <- struct{}{} // a pause may be under way
+		defer func() { <-l.turn }()
 		if l.stepper != nil {
 			l.stepper.Close()
 		}

@@ -257,7 +257,7 @@ func said(err error) string {
 	return text
 }
 
-// namespaced is the path of something in the namespace.
+// path is that of something in the namespace.
 func (k *kubectl) path(group string, parts ...string) string {
 	var path strings.Builder
 	path.WriteString(group + "/namespaces/" + url.PathEscape(k.name))

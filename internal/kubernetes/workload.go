@@ -137,7 +137,8 @@ func (w *Workload) Place() string {
 	return w.kubectl.place()
 }
 
-// Observe asks the cluster for the Deployment, its pods and what scales it. It is an error where something else scales it too.
+// Observe asks the cluster for the Deployment, its pods and what scales it. It is
+// an error where something else scales it too.
 func (w *Workload) Observe(ctx context.Context) (autoscale.Replicas, error) {
 	if err := w.look(ctx); err != nil {
 		return autoscale.Replicas{}, err
