@@ -288,22 +288,12 @@ func (c *flags) keysOf(ctx context.Context, dir string) ([]store.Key, *store.Fil
 // writePause changes the pause in one entry of a state file, while no run is
 // under way.
 func writePause(ctx context.Context, file *store.File, key store.Key, p, only *autoscale.Pause) error {
-	lock, err := store.LockWorkload(ctx, key, pauseWait)
-	if err != nil {
-		return err
-	}
-	defer lock.Unlock()
-	state, _, err := file.Load(key)
-	if err != nil {
-		return err
-	}
-	if only != nil && (state.Pause == nil || !state.Pause.Since.Equal(only.Since) || state.Pause.By != only.By) {
-		return nil // somebody paused it anew, or resumed it
-	}
-	if p == nil && state.Pause == nil {
-		return nil
-	}
-	state.Pause = p
-	_, err = file.Save(key, state)
-	return err
+	return changeState(ctx, file, key, pauseWait, func(s autoscale.State) (autoscale.State, bool) {
+		if only != nil && (s.Pause == nil || !s.Pause.Since.Equal(only.Since) || s.Pause.By != only.By) {
+			return s, false // somebody paused it anew, or resumed it
+		}
+		changes := p != nil || s.Pause != nil
+		s.Pause = p
+		return s, changes
+	})
 }

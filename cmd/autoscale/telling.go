@@ -58,7 +58,7 @@ func logStep(log *slog.Logger, before, after control.Snapshot) {
 	}
 	log.LogAttrs(context.Background(), level, text, attrs...)
 	for _, warning := range step.Report.Warnings {
-		if !contains(last.Report.Warnings, warning) {
+		if !slices.Contains(last.Report.Warnings, warning) {
 			log.Warn(warning, "service", after.Name)
 		}
 	}
@@ -69,10 +69,6 @@ func pick(news bool, level slog.Level) slog.Level {
 		return level
 	}
 	return slog.LevelDebug
-}
-
-func contains(all []string, one string) bool {
-	return slices.Contains(all, one)
 }
 
 // said is what makes a step's line worth reading again.

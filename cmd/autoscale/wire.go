@@ -222,16 +222,20 @@ func missedOf(ctx context.Context, file *store.File, keys []store.Key) error {
 		return nil
 	}
 	now, err := readClocks()
-	for _, key := range keys {
-		if err == nil {
-			err = missedEntry(ctx, file, key, now)
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	var errs []error
+	for _, key := range keys {
+		errs = append(errs, changeState(ctx, file, key, lockWait, func(s autoscale.State) (autoscale.State, bool) { return s.Missed(now), true }))
+	}
+	return errors.Join(errs...)
 }
 
-func missedEntry(ctx context.Context, file *store.File, key store.Key, now autoscale.Instant) error {
-	lock, err := store.LockWorkload(ctx, key, lockWait)
+// changeState changes what is remembered of a workload, while no run is at work on
+// it; change reports whether there is anything to be saved.
+func changeState(ctx context.Context, file *store.File, key store.Key, wait time.Duration, change func(autoscale.State) (autoscale.State, bool)) error {
+	lock, err := store.LockWorkload(ctx, key, wait)
 	if err != nil {
 		return err
 	}
@@ -240,7 +244,10 @@ func missedEntry(ctx context.Context, file *store.File, key store.Key, now autos
 	if err != nil {
 		return err
 	}
-	_, err = file.Save(key, state.Missed(now))
+	changed, changes := change(state)
+	if changes {
+		_, err = file.Save(key, changed)
+	}
 	return err
 }
 

@@ -22,11 +22,8 @@ func Append(src []byte, path []string, item string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := f.walk(path)
+	w, err := f.walkOwned(path)
 	if err != nil {
-		return nil, err
-	}
-	if err := f.owned(w); err != nil {
 		return nil, err
 	}
 	c := &change{path: path, line: w.line(), want: f.doc, comments: comments(f.doc)}
@@ -55,11 +52,8 @@ func Remove(src []byte, path []string, own func(comment string) bool) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	w, err := f.walk(path)
+	w, err := f.walkOwned(path)
 	if err != nil {
-		return nil, err
-	}
-	if err := f.owned(w); err != nil {
 		return nil, err
 	}
 	if len(w.keys) < len(path) || len(w.values) < 2 {

@@ -9,11 +9,8 @@ import (
 // plan finds the change that sets path to value. It alters f's nodes into what
 // the changed file must parse to.
 func (f *file) plan(path []string, v value) (*change, error) {
-	w, err := f.walk(path)
+	w, err := f.walkOwned(path)
 	if err != nil {
-		return nil, err
-	}
-	if err := f.owned(w); err != nil {
 		return nil, err
 	}
 	c := &change{path: path, value: v, line: min(w.line(), len(f.text.starts)), want: f.doc, comments: comments(f.doc)}

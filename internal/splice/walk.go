@@ -56,6 +56,15 @@ func (w way) line() int {
 	return 1
 }
 
+// walkOwned is walk of a path along which everything may be changed.
+func (f *file) walkOwned(path []string) (way, error) {
+	w, err := f.walk(path)
+	if err == nil {
+		err = f.owned(w)
+	}
+	return w, err
+}
+
 // walk follows path, through aliases too, as far as its keys are written out.
 // What a merge brings is not written out. It refuses !reset, behind which
 // Compose drops everything, and keys that only look like the wanted one.
