@@ -13,6 +13,7 @@ import (
 
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/prometheus"
+	"github.com/five-keys/autoscale/internal/store"
 )
 
 // flags are the contract's, of one decision. The commands beside it take them
@@ -60,8 +61,9 @@ type flags struct {
 	DryRun    bool           `group:"run" help:"Decide and explain; write and change nothing."`
 	Output    string         `group:"run" enum:"text,json" default:"text" placeholder:"text" help:"text: one dated line; json: one documented object."`
 
-	tell   func(text string) // what is about to be done; nil writes dated lines
-	anyDir bool              // ProjectDir is where to look first, not what was asked for
+	tell   func(text string)        // what is about to be done; nil writes dated lines
+	record func(store.Record) error // takes what the journal would; nil for the journal
+	anyDir bool                     // ProjectDir is where to look first, not what was asked for
 }
 
 // provider is what runs the service.

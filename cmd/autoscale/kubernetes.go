@@ -132,7 +132,7 @@ func (c *scaleCommand) stepKubernetes(ctx context.Context, s streams, w *kuberne
 		return
 	}
 	file := store.Open(c.statePath(r.key.Dir))
-	memory := &memory{file: file, key: r.key, dry: c.DryRun}
+	memory := &memory{file: file, key: r.key, dry: c.DryRun, record: c.record}
 	seen, err := w.Observe(ctx)
 	if err != nil {
 		r.report.Warnings, r.err = seen.Warnings, errors.Join(err, missedHere(ctx, memory, now))

@@ -25,7 +25,6 @@ type stepper struct {
 	*flags
 	sources  []config.Source
 	calendar calendar.Calendar
-	record   func(store.Record) error
 	run      *composeRun // nil until the service was found
 	opened   error       // what is wrong in the configuration itself
 	paused   *autoscale.Pause
@@ -33,8 +32,8 @@ type stepper struct {
 
 // newStepper makes what makes the steps of a service. Nothing is asked yet.
 func newStepper(f *config.File, s config.Service, dry bool, tell func(string), record func(store.Record) error) *stepper {
-	x := &stepper{flags: flagsOf(f, s, dry), sources: s.Sources, record: record}
-	x.tell, x.anyDir = tell, !s.DirGiven
+	x := &stepper{flags: flagsOf(f, s, dry), sources: s.Sources}
+	x.tell, x.record, x.anyDir = tell, record, !s.DirGiven
 	x.calendar, x.opened = calendarOf(s)
 	return x
 }
@@ -128,7 +127,7 @@ func (x *stepper) Step(ctx context.Context) control.Step {
 	default:
 		r = x.onCompose(ctx, policy)
 	}
-	return control.Step{Report: r.report, Err: r.err, Policy: policy, Project: r.key.Project, Pause: x.paused}
+	return control.Step{Report: r.report, Err: r.err, Declared: r.declared, Policy: policy, Project: r.key.Project, Pause: x.paused}
 }
 
 // onCompose makes one step of a Compose service, which is found anew where the

@@ -28,6 +28,9 @@ type Step struct {
 	Report Report
 	// Err is what failed; nil where nothing did.
 	Err error
+	// Declared tells that nothing was to be decided: what is declared is as it
+	// should be, and another program scales.
+	Declared bool
 	// Policy is the one that was decided by, schedules applied.
 	Policy autoscale.Policy
 	// Project is the Compose project or the namespace; empty where it is not known.
@@ -39,9 +42,13 @@ type Step struct {
 // decided reports whether a decision was made.
 func (s Step) decided() bool { return !s.Report.Decision.At.IsZero() }
 
-// good reports whether the step rests on a trusted reading and nothing failed.
+// good reports whether nothing failed, and what was decided, if anything was to
+// be, rests on a trusted reading.
 func (s Step) good() bool {
-	return s.Err == nil && s.decided() && !s.Report.Doubtful()
+	if !s.decided() {
+		return s.Err == nil && s.Declared
+	}
+	return s.Err == nil && !s.Report.Doubtful()
 }
 
 // Service is one service that a Daemon looks after.
@@ -70,8 +77,8 @@ type Snapshot struct {
 	// Ran is when that ended, and Took how long it took.
 	Ran  time.Time
 	Took time.Duration
-	// Succeeded is when a step last rested on a trusted reading and did not fail;
-	// zero for never.
+	// Succeeded is when a step last rested on a trusted reading, or declared all
+	// there was to do, and did not fail; zero for never.
 	Succeeded time.Time
 	// Replicas is how many there were after the last step that knew it.
 	Replicas int

@@ -222,3 +222,17 @@ func TestSnapshotAfter(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// What was declared, where another program scales, counts as success, and what
+// failed on the way does not.
+func TestSnapshotDeclared(t *testing.T) {
+	now := time.Now()
+	if s := (Snapshot{}).after(Step{Declared: true}, now, time.Second); !s.Succeeded.Equal(now) || s.Failed != 0 {
+		t.Errorf("%+v", s)
+	}
+	for _, step := range []Step{{}, {Declared: true, Err: errors.New("refused")}} {
+		if s := (Snapshot{}).after(step, now, time.Second); !s.Succeeded.IsZero() {
+			t.Errorf("%+v", s)
+		}
+	}
+}
