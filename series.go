@@ -8,7 +8,8 @@ import (
 
 const (
 	// shortestRate and longestRate bound the time between the two readings of a
-	// counter that make a rate which may lower.
+	// counter that make a rate which may lower. Half the shortest makes one that may
+	// raise: an interval of one second comes a little early every other time.
 	shortestRate = time.Second
 	longestRate  = 15 * time.Minute
 )
@@ -78,8 +79,14 @@ func counterRate(samples []Sample, before Process) rate {
 		return r
 	}
 	first, last := good[0], good[len(good)-1]
-	short, shortReset, hasShort := increase(Process{Time: first.Time, Value: first.Value}, last)
-	long, longReset, hasLong := increase(before, last)
+	short, shortReset, hasShort := increase(Process{Time: first.Time, Value: first.Value}, last, shortestRate)
+	long, longReset, hasLong := increase(before, last, shortestRate)
+	if apart := last.Time.Sub(before.Time); !hasLong && apart >= 0 && apart < shortestRate {
+		long, longReset, hasLong = increase(before.earlier(), last, shortestRate)
+		if !hasShort {
+			short, shortReset, hasShort = increase(before, last, shortestRate/2)
+		}
+	}
 	switch {
 	case hasLong && hasShort:
 		r.long, r.short = long, short
@@ -102,18 +109,41 @@ func counterRate(samples []Sample, before Process) rate {
 
 // increase is the rate in requests/s from one reading to the next, and whether
 // the counter started anew in between: then it counts from zero and is a lower
-// bound. There is no rate over less than a second or more than 15 minutes.
-func increase(from Process, to Sample) (perSecond float64, reset, ok bool) {
+// bound. There is no rate over less than the shortest time or more than 15 minutes.
+func increase(from Process, to Sample, shortest time.Duration) (perSecond float64, reset, ok bool) {
 	apart := to.Time.Sub(from.Time)
-	if from.Time.IsZero() || apart < shortestRate || apart > longestRate {
+	if from.Time.IsZero() || apart < shortest || apart > longestRate {
 		return 0, false, false
 	}
-	// A process start is often known to the second only.
-	restarted := !to.Started.IsZero() && to.Started.After(from.Time.Add(time.Second))
-	if to.Value < from.Value || restarted {
+	if startedAnew(from, to) {
 		return to.Value / apart.Seconds(), true, true
 	}
 	return (to.Value - from.Value) / apart.Seconds(), false, true
+}
+
+// startedAnew reports whether the counter started from zero between the two readings.
+func startedAnew(from Process, to Sample) bool {
+	// A process start is often known to the second only.
+	return to.Value < from.Value || !to.Started.IsZero() && to.Started.After(from.Time.Add(time.Second))
+}
+
+// earlier is the reading before the last one, as if it were the last.
+func (p Process) earlier() Process { return Process{Time: p.EarlierTime, Value: p.EarlierValue} }
+
+// next is p after another good reading of its counter. The reading before it is
+// kept for the one after it, which may come a little less than a second later: a
+// daemon's with an interval of one second. It is left behind where that would have
+// readings in quick succession compared with one of long ago.
+func (p Process) next(s Sample) Process {
+	n := Process{Time: s.Time, Value: s.Value}
+	switch {
+	case p.Time.IsZero() || startedAnew(p, s):
+	case p.EarlierTime.IsZero() || s.Time.Sub(p.Time) >= shortestRate/2 || s.Time.Sub(p.EarlierTime) >= 2*shortestRate:
+		n.EarlierTime, n.EarlierValue = p.Time, p.Value
+	default:
+		n.EarlierTime, n.EarlierValue = p.EarlierTime, p.EarlierValue
+	}
+	return n
 }
 
 // remember is what the next run must know of the processes: the last good
@@ -127,9 +157,9 @@ func remember(kind Kind, samples []Sample, processes map[string]Process, now tim
 		}
 		switch {
 		case s.Verdict == OK && kind == Counter:
-			p = Process{Time: s.Time, Value: s.Value}
+			p = p.next(s)
 		case s.Verdict == OK || s.Verdict == Absent:
-			p = Process{Time: p.Time, Value: p.Value}
+			p.UnreadSince = time.Time{}
 		case p.UnreadSince.IsZero():
 			p.UnreadSince = now
 		}

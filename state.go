@@ -33,6 +33,10 @@ type Process struct {
 	// Time and Value are its last good reading of a counter.
 	Time  time.Time `json:"t,omitzero"`
 	Value float64   `json:"value,omitempty"`
+	// EarlierTime and EarlierValue are a reading before that one, for a rate where
+	// the next reading comes less than a second after it; zero for none.
+	EarlierTime  time.Time `json:"earlier_t,omitzero"`
+	EarlierValue float64   `json:"earlier_value,omitempty"`
 	// UnreadSince is from when on no read of it has succeeded; zero while reads
 	// succeed.
 	UnreadSince time.Time `json:"unread_since,omitzero"`

@@ -1,0 +1,182 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// fronted is a project whose service has a proxy in front: the example's Caddy,
+// which asks Docker's DNS for the replicas.
+const fronted = `services:
+  app:
+    image: autoscale-e2e-app:1
+    environment: {LEVERS: "1", CAPACITY: "200", QUEUE: 60s}
+    healthcheck: {test: ["CMD", "/app", "-healthcheck"], interval: 1s, timeout: 20s, retries: 3}
+    stop_grace_period: 15s
+  proxy:
+    image: autoscale-e2e-proxy
+    ports: ["127.0.0.1::8000"]
+    depends_on: [app]
+`
+
+// proxyImage builds the proxy's image.
+var proxyImage = sync.OnceValue(func() error {
+	dir, err := os.MkdirTemp("", "autoscale-e2e-proxy-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	for name, from := range map[string]string{"caddy": os.Getenv("AUTOSCALE_CADDY"), "Caddyfile": "../examples/compose/proxy/Caddyfile", "Dockerfile": "../examples/compose/proxy/Dockerfile"} {
+		if out, err := exec.Command("cp", from, filepath.Join(dir, name)).CombinedOutput(); err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "data"), 0o755); err != nil {
+		return err
+	}
+	if out, err := exec.Command("docker", "build", "-q", "-t", "autoscale-e2e-proxy", dir).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+})
+
+// newFronted is a project of fronted that runs.
+func newFronted(t *testing.T) *project {
+	t.Helper()
+	if err := proxyImage(); err != nil {
+		t.Fatal(err)
+	}
+	p := newProject(t, "compose.yaml", fronted)
+	p.up()
+	return p
+}
+
+// callers send requests to a project's proxy, so many a second, each at its time.
+type callers struct {
+	t    *testing.T
+	url  string
+	rate atomic.Int64
+	wg   sync.WaitGroup
+
+	mu      sync.Mutex
+	sent    int
+	failed  []string
+	slowest time.Duration
+	seen    map[string]time.Time // when each replica answered first
+}
+
+func newCallers(p *project, rate int64) *callers {
+	c := &callers{t: p.t, url: "http://" + strings.TrimSpace(p.docker("compose", "port", "proxy", "8000")) + "/", seen: map[string]time.Time{}}
+	c.rate.Store(rate)
+	ctx, stop := context.WithCancel(context.Background())
+	p.t.Cleanup(func() { stop(); c.wg.Wait() })
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
+	c.wg.Go(func() {
+		next := time.Now()
+		for ctx.Err() == nil {
+			next = next.Add(time.Second / time.Duration(c.rate.Load()))
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Until(next)):
+				c.wg.Go(func() { c.call(ctx, client) })
+			}
+		}
+	})
+	return c
+}
+
+// call sends one request and keeps what became of it.
+func (c *callers) call(ctx context.Context, client *http.Client) {
+	began := time.Now()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, nil)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	resp, err := client.Do(req)
+	var text []byte
+	status := "no answer"
+	if err == nil {
+		text, err = io.ReadAll(resp.Body)
+		resp.Body.Close()
+		status = resp.Status
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sent++
+	c.slowest = max(c.slowest, time.Since(began))
+	by, answered := strings.CutPrefix(string(text), "done by ")
+	if err != nil || !answered {
+		c.failed = append(c.failed, fmt.Sprintf("%s %s: %v %.100s", began.Format(time.TimeOnly), status, err, text))
+		return
+	}
+	if c.seen[by].IsZero() {
+		c.seen[by] = time.Now()
+	}
+}
+
+// known are the replicas that answered so far.
+func (c *callers) known() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.seen)
+}
+
+// newest is when the last new replica answered first.
+func (c *callers) newest() (at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, first := range c.seen {
+		if first.After(at) {
+			at = first
+		}
+	}
+	return at
+}
+
+// TestReaction: from a step in the load to the new replica's answer through the
+// proxy, at an interval of a second, on the service's own counters.
+func TestReaction(t *testing.T) {
+	t.Parallel()
+	steps := 2
+	if os.Getenv("AUTOSCALE_E2E") == "all" {
+		steps = 20
+	}
+	p := newFronted(t)
+	l := newLooker(t, fmt.Sprintf("  shop: {service: app, project-dir: %q, metrics-url: \"http://{replica}:8000/metrics\", rps-metric: http_requests_total, max: 2}\n", p.dir))
+	load := newCallers(p, 20)
+	var took []time.Duration
+	for range steps {
+		l.until("one replica", func() bool { return p.count() == 1 })
+		time.Sleep(time.Duration(500+len(took)*317%1000) * time.Millisecond) // at any time of the interval
+		before, began := load.known(), time.Now()
+		load.rate.Store(80)
+		l.until("a new replica answers", func() bool { return load.known() > before })
+		took = append(took, load.newest().Sub(began))
+		load.rate.Store(20)
+	}
+	slices.Sort(took)
+	load.mu.Lock()
+	defer load.mu.Unlock()
+	t.Logf("%d steps; to the new replica's first answer: median %s, %v; %d requests, %d failed, slowest %s",
+		steps, took[len(took)/2].Round(time.Millisecond), took, load.sent, len(load.failed), load.slowest)
+	if len(load.failed) > 0 {
+		t.Errorf("%d of %d requests failed: %q", len(load.failed), load.sent, load.failed[:min(len(load.failed), 5)])
+	}
+}
