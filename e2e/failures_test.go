@@ -262,7 +262,7 @@ func TestEngineStops(t *testing.T) {
 	e := ownEngine(t)
 	p := newProject(t, "compose.yaml", strings.Replace(basic, "    stop_grace_period", "    restart: always\n    stop_grace_period", 1))
 	p.env = e.env
-	e.image(p)
+	e.image(built.image + ":1")
 	p.up()
 	load := newPage(t, 100)
 	flags := []string{load.url(), "--cooldown=3s"}
@@ -395,10 +395,10 @@ func (e *engine) restart(p *project) {
 	})
 }
 
-// image copies the test image into this engine.
-func (e *engine) image(p *project) {
+// image copies an image into this engine.
+func (e *engine) image(name string) {
 	e.t.Helper()
-	cmd := exec.Command("sh", "-c", "docker save "+built.image+":1 | DOCKER_HOST=unix://"+e.dir+"/docker.sock docker load")
+	cmd := exec.Command("sh", "-c", "docker save "+name+" | DOCKER_HOST=unix://"+e.dir+"/docker.sock docker load")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		e.t.Fatalf("%v\n%s", err, out)
 	}

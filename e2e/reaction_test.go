@@ -18,6 +18,8 @@ import (
 	"time"
 )
 
+const proxyName = "autoscale-e2e-proxy"
+
 // fronted is a project whose service has a proxy in front: the example's Caddy,
 // which asks Docker's DNS for the replicas.
 const fronted = `services:
@@ -27,7 +29,7 @@ const fronted = `services:
     healthcheck: {test: ["CMD", "/app", "-healthcheck"], interval: 1s, timeout: 20s, retries: 3}
     stop_grace_period: 15s
   proxy:
-    image: autoscale-e2e-proxy
+    image: ` + proxyName + `
     ports: ["127.0.0.1::8000"]
     depends_on: [app]
 `
@@ -47,7 +49,7 @@ var proxyImage = sync.OnceValue(func() error {
 	if err := os.Mkdir(filepath.Join(dir, "data"), 0o755); err != nil {
 		return err
 	}
-	if out, err := exec.Command("docker", "build", "-q", "-t", "autoscale-e2e-proxy", dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("docker", "build", "-q", "-t", proxyName, dir).CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil
@@ -69,6 +71,7 @@ type callers struct {
 	t    *testing.T
 	url  string
 	rate atomic.Int64
+	stop context.CancelFunc
 	wg   sync.WaitGroup
 
 	mu      sync.Mutex
@@ -82,6 +85,7 @@ func newCallers(p *project, rate int64) *callers {
 	c := &callers{t: p.t, url: "http://" + strings.TrimSpace(p.docker("compose", "port", "proxy", "8000")) + "/", seen: map[string]time.Time{}}
 	c.rate.Store(rate)
 	ctx, stop := context.WithCancel(context.Background())
+	c.stop = stop
 	p.t.Cleanup(func() { stop(); c.wg.Wait() })
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
 	c.wg.Go(func() {
@@ -131,6 +135,17 @@ func (c *callers) call(ctx context.Context, client *http.Client) {
 	}
 }
 
+// end ends the calls, and returns how many there were. One that failed is an error.
+func (c *callers) end() int {
+	c.t.Helper()
+	c.stop()
+	c.wg.Wait()
+	if len(c.failed) > 0 {
+		c.t.Errorf("%d of %d requests failed: %q", len(c.failed), c.sent, c.failed[:min(len(c.failed), 5)])
+	}
+	return c.sent
+}
+
 // known are the replicas that answered so far.
 func (c *callers) known() int {
 	c.mu.Lock()
@@ -172,11 +187,7 @@ func TestReaction(t *testing.T) {
 		load.rate.Store(20)
 	}
 	slices.Sort(took)
-	load.mu.Lock()
-	defer load.mu.Unlock()
-	t.Logf("%d steps; to the new replica's first answer: median %s, %v; %d requests, %d failed, slowest %s",
-		steps, took[len(took)/2].Round(time.Millisecond), took, load.sent, len(load.failed), load.slowest)
-	if len(load.failed) > 0 {
-		t.Errorf("%d of %d requests failed: %q", len(load.failed), load.sent, load.failed[:min(len(load.failed), 5)])
-	}
+	sent := load.end()
+	t.Logf("%d steps; to the new replica's first answer: median %s, %v; %d requests, slowest %s",
+		steps, took[len(took)/2].Round(time.Millisecond), took, sent, load.slowest)
 }

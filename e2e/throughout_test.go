@@ -17,12 +17,14 @@ import (
 	"time"
 )
 
-// watched is a project under the daemon, with what its page said when.
+// watched is a project under the daemon, with what its page said when, and those
+// who call it all the while.
 type watched struct {
 	*project
-	label string
-	load  *page
-	want  int // what the last good load asks for
+	label   string
+	load    *page
+	want    int // what the last good load asks for
+	callers *callers
 }
 
 // good has the page say a load that asks for so many replicas.
@@ -65,8 +67,8 @@ func (l *looker) decisionsOf(label string) (all []struct {
 
 // Two projects under one daemon, while pages die, lie and come back, the
 // configuration is changed and broken, the daemon is killed and the engine
-// restarted: no count out of its bounds, nothing lowered on doubt, and the right
-// count whenever all is well again.
+// restarted: no count out of its bounds, nothing lowered on doubt, the right count
+// whenever all is well again, and no request failed but while the engine was gone.
 func TestDaemonThroughout(t *testing.T) {
 	t.Parallel()
 	rounds := 2
@@ -74,21 +76,27 @@ func TestDaemonThroughout(t *testing.T) {
 		rounds = 25
 	}
 	e := ownEngine(t)
-	restarts := strings.Replace(basic, "    stop_grace_period", "    restart: always\n    stop_grace_period", 1)
+	restarts := strings.NewReplacer("    stop_grace_period", "    restart: always\n    stop_grace_period", "    depends_on", "    restart: always\n    depends_on").Replace(fronted)
+	if err := proxyImage(); err != nil {
+		t.Fatal(err)
+	}
 	var all []*watched
 	services := ""
 	for i, label := range []string{"one", "two"} {
 		p := newProject(t, "compose.yaml", restarts)
 		p.env = e.env
 		if i == 0 {
-			e.image(p)
+			e.image(built.image + ":1")
+			e.image(proxyName)
 		}
 		p.up()
 		w := &watched{project: p, label: label, load: newPage(t, 0)}
 		w.good(1 + i)
 		all = append(all, w)
 		services += p.entry(label, w.load, "")
+		w.callers = newCallers(p, 20)
 	}
+	calls := 0
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -103,10 +111,15 @@ func TestDaemonThroughout(t *testing.T) {
 		switch what := random.IntN(4); {
 		case round == rounds/2: // once: it takes long
 			t.Log("the engine is killed")
+			for _, w := range all {
+				calls += w.callers.end()
+			}
 			e.kill()
 			e.restart(w.project)
 			for _, w := range all {
 				l.until("the replicas are back", func() bool { return w.count() == w.want })
+				w.settle()
+				w.callers = newCallers(w.project, 20)
 			}
 		case what == 0:
 			t.Log("the daemon is killed, with a low load")
@@ -138,6 +151,10 @@ func TestDaemonThroughout(t *testing.T) {
 			}
 		}
 	}
+	for _, w := range all {
+		calls += w.callers.end()
+	}
+	t.Logf("%d requests", calls)
 	if took := l.kill(syscall.SIGTERM); took > 10*time.Second {
 		t.Errorf("it took %s to end", took)
 	}
