@@ -5,7 +5,7 @@ SHELL := bash
 # fuzztime is how long each fuzz target runs under "make fuzz".
 fuzztime ?= 10m
 
-.PHONY: help build check test test-all bench fuzz release demo-docker cluster
+.PHONY: help build check test test-all bench fuzz soak release demo-docker cluster
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,12 +25,16 @@ test-all: ## test, and the long fault tables, both Compose versions, fuzz seeds,
 	build/check
 	go test -race -count=1 ./...
 	AUTOSCALE_E2E=all e2e/run
+	$(MAKE) soak
 	$(MAKE) fuzz fuzztime=30s
 	$(MAKE) bench
 
 bench: ## benchmarks against the field's libraries, as ratios of one run
 	cd bench && go test -run '^$$' -bench . -benchtime 1s ./...
 	go test -run '^$$' -bench . -benchtime 1s ./...
+
+soak: ## a simulated day of the daemon's life with -race (about ten minutes)
+	AUTOSCALE_SOAK=24h go test -race -count=1 -timeout 2h -v -run '^TestSoak$$' ./cmd/autoscale
 
 fuzz: ## every fuzz target for fuzztime each
 	build/fuzz $(fuzztime)

@@ -63,6 +63,7 @@ type flags struct {
 
 	tell   func(text string)        // what is about to be done; nil writes dated lines
 	record func(store.Record) error // takes what the journal would; nil for the journal
+	clocks clocks                   // nil for the machine's
 	anyDir bool                     // ProjectDir is where to look first, not what was asked for
 }
 

@@ -126,7 +126,7 @@ func (r *result) declare(ctx context.Context, w *kubernetes.Workload, mode autos
 
 // stepKubernetes is what a run does where a cluster is asked.
 func (c *scaleCommand) stepKubernetes(ctx context.Context, s streams, w *kubernetes.Workload, r *result) {
-	now, err := readClocks()
+	now, err := c.clocks.read()
 	if err != nil {
 		r.err = err
 		return

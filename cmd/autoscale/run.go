@@ -37,6 +37,8 @@ type runCommand struct {
 	Check  bool   `help:"Validate the configuration, print what is in force, and end."`
 	DryRun bool   `help:"Decide, remember and show, and change nothing: as mode: observe for every service."`
 	Log    string `enum:"text,json" default:"text" placeholder:"text" help:"How the log is written: text, json."`
+
+	clocks clocks // nil for the machine's
 }
 
 // Help is what stands below the flags' summary.
@@ -194,7 +196,9 @@ func (r *daemonRun) services(f *config.File) []control.Service {
 			Name: s.Name, Provider: s.Provider, Target: s.Service, Interval: s.Interval,
 			Identity: fmt.Sprint(s.Identity(), f.State),
 			Open: func() control.Stepper {
-				return newStepper(f, s, r.command.DryRun, func(text string) { log.Info(text) }, func(record store.Record) error { return r.past.append(s.Name, record) })
+				x := newStepper(f, s, r.command.DryRun, func(text string) { log.Info(text) }, func(record store.Record) error { return r.past.append(s.Name, record) })
+				x.clocks = r.command.clocks
+				return x
 			},
 		})
 	}

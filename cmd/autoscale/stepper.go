@@ -177,7 +177,7 @@ func (x *stepper) open(ctx context.Context) (r result) {
 func (x *stepper) missed(ctx context.Context) error {
 	file := store.Open(x.StateFile)
 	keys, err := file.All()
-	return errors.Join(err, missedOf(ctx, file, keys))
+	return errors.Join(err, missedOf(ctx, x.clocks, file, keys))
 }
 
 // Pause leaves the count alone, or holds it; nil ends that.

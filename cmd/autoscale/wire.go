@@ -74,6 +74,16 @@ func (c *scaleCommand) onCompose(ctx context.Context, s streams, dir string) res
 	return one.step(ctx, c.policy())
 }
 
+// clocks reads the clocks; nil reads the machine's.
+type clocks func() (autoscale.Instant, error)
+
+func (c clocks) read() (autoscale.Instant, error) {
+	if c != nil {
+		return c()
+	}
+	return readClocks()
+}
+
 // keyIn is what is known of the workload before it was found.
 func (c *flags) keyIn(dir string) store.Key {
 	return store.Key{Provider: string(c.Provider), Service: c.Service, Dir: dir}
@@ -115,7 +125,7 @@ func (x *composeRun) step(ctx context.Context, policy autoscale.Policy) (r resul
 	x.w.Hold(lock)
 	defer x.w.LetGo()
 	// Only now: another run may have been waited for.
-	now, err := readClocks()
+	now, err := x.clocks.read()
 	if err != nil {
 		r.err = err
 		return r
@@ -205,7 +215,7 @@ func (c *flags) missed(ctx context.Context, dir string) error {
 		return nil
 	}
 	keys, file, err := c.remembered(dir)
-	return errors.Join(err, missedOf(ctx, file, keys))
+	return errors.Join(err, missedOf(ctx, c.clocks, file, keys))
 }
 
 // remembered are the entries in the state file that are this service's, with this
@@ -217,11 +227,11 @@ func (c *flags) remembered(dir string) ([]store.Key, *store.File, error) {
 }
 
 // missedOf remembers a run that saw nothing in each of the entries.
-func missedOf(ctx context.Context, file *store.File, keys []store.Key) error {
+func missedOf(ctx context.Context, clocks clocks, file *store.File, keys []store.Key) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	now, err := readClocks()
+	now, err := clocks.read()
 	if err != nil {
 		return err
 	}
