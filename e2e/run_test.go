@@ -38,14 +38,20 @@ func newLooker(t *testing.T, services string, env ...string) *looker {
 	t.Helper()
 	l := &looker{t: t, dir: t.TempDir(), env: env}
 	l.configure(services)
+	l.begin()
+	return l
+}
+
+// begin starts the daemon, and ends it with the test.
+func (l *looker) begin() {
+	l.t.Helper()
 	l.start()
-	t.Cleanup(func() {
+	l.t.Cleanup(func() {
 		l.kill(syscall.SIGKILL)
-		if t.Failed() {
-			t.Log(l.said())
+		if l.t.Failed() {
+			l.t.Log(l.said())
 		}
 	})
-	return l
 }
 
 func (l *looker) configure(services string) {
@@ -247,4 +253,33 @@ func TestDaemonAPI(t *testing.T) {
 	if n := p.count(); n != 5 {
 		t.Errorf("%d replicas though paused", n)
 	}
+}
+
+// While the disk with the state is full, a raise is made all the same, and nothing
+// is lowered; once there is room again it goes on.
+func TestDaemonFullDisk(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up()
+	load := newPage(t, 100)
+	l := &looker{t: t, dir: p.dir}
+	p.tmpfs("state", 8<<20)
+	l.configure(p.entry("shop", load, ""))
+	l.begin()
+	l.until("3 replicas", func() bool { return p.count() == 3 })
+	free := p.fill("state")
+	load.set(190)
+	l.until("5 replicas", func() bool { return p.count() == 5 })
+	l.until("it says so", func() bool { return strings.Contains(l.said(), "no space left on device") })
+	load.set(10)
+	time.Sleep(8 * time.Second) // longer than two cooldowns
+	if n := p.count(); n != 5 {
+		t.Errorf("%d replicas, though nothing can be remembered", n)
+	}
+	free()
+	l.until("1 replica", func() bool { return p.count() == 1 })
+	if took := l.kill(syscall.SIGTERM); took > 10*time.Second {
+		t.Errorf("it took %s to end", took)
+	}
+	p.agrees()
 }
