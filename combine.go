@@ -29,14 +29,14 @@ type Source struct {
 // remembered of it, and the highest number wins. So a source that fails holds the
 // count or raises it, and never lowers.
 func DecideAll(p Policy, s State, o Observation, more []Source) (Decision, State) {
-	first := s.clone()
+	first := s // Decide leaves what it is given as it is
 	first.Sources = nil
 	best, next := Decide(p, first, o)
 	next.Sources = nil
 	winner, verdict := "", best.Verdict
 	all := []Decision{best}
 	for _, source := range more {
-		known := s.Sources[source.Name].clone()
+		known := s.Sources[source.Name]
 		known.Pause = s.Pause
 		policy, seen := p, o
 		if source.Target > 0 {

@@ -257,7 +257,7 @@ func (r *run) notice(s State, o Observation, fresh Reason) {
 
 // record appends the reading of this run to the history.
 func (r *run) record(l load) {
-	r.next.History = append(r.next.History, Point{Time: r.now, Load: l.atMost, Verdict: l.verdict})
+	r.next.read(Point{Time: r.now, Load: l.atMost, Verdict: l.verdict})
 	r.next.prune(r.now, r.p.Cooldown)
 }
 

@@ -25,44 +25,72 @@ type hold struct {
 // count, the current count counts as wanted.
 func stabilize(p Policy, history []Point, kept time.Time, count int, now time.Time) hold {
 	edge := now.Add(-p.Cooldown)
-	h := hold{to: -1}
-	// What is remembered may be of a run in another zone; a sentence has one.
-	shown := func(t time.Time) string { return clock(t.In(now.Location())) }
-	raise := func(to int, end time.Time, reason Reason, detail string) {
+	h, by := hold{to: -1}, 0
+	raise := func(to int, end time.Time, reason Reason, from int) {
 		// The last point is in force still: it has no end, and outlasts all.
 		later := end.IsZero() || !h.until.IsZero() && end.Add(p.Cooldown).After(h.until)
 		if to < h.to || to == h.to && !later {
 			return
 		}
-		h = hold{to: to, reason: reason, detail: detail}
+		h, by = hold{to: to, reason: reason}, from
 		if !end.IsZero() {
-			h.until = end.Add(p.Cooldown).In(now.Location())
+			h.until = end.Add(p.Cooldown)
 		}
 	}
 	if first := history[0].Time; first.After(edge) {
-		raise(count, first, ScaleDownStabilized, fmt.Sprintf("readings have been trusted since %s only", shown(first)))
+		raise(count, first, ScaleDownStabilized, byFirst)
 	}
 	if kept.After(edge) {
-		raise(count, kept, KeptByHand, fmt.Sprintf("somebody else raised the count at %s", shown(kept)))
+		raise(count, kept, KeptByHand, byHand)
 	}
-	for i, point := range history {
+	for i := inForce(history, edge); i < len(history); i++ {
 		var end time.Time
 		if i+1 < len(history) {
 			end = history[i+1].Time
-			if !end.After(edge) {
-				continue
-			}
 		}
-		if point.Verdict != OK {
-			reason := HeldOnDoubt
-			if point.Verdict == Warming {
-				reason = ScaleDownStabilized
-			}
-			raise(count, end, reason, fmt.Sprintf("the reading at %s was %s", shown(point.Time), point.Verdict))
-			continue
+		switch point := history[i]; point.Verdict {
+		case OK:
+			raise(min(p.replicasLow(point.Load), p.Max, count), end, ScaleDownStabilized, i)
+		case Warming:
+			raise(count, end, ScaleDownStabilized, i)
+		default:
+			raise(count, end, HeldOnDoubt, i)
 		}
-		want := min(p.replicasLow(point.Load), p.Max)
-		raise(min(want, count), end, ScaleDownStabilized, fmt.Sprintf("%s at %s", RPS(point.Load), shown(point.Time)))
 	}
+	if !h.until.IsZero() {
+		h.until = h.until.In(now.Location())
+	}
+	h.detail = held(history, kept, by, now)
 	return h
+}
+
+// inForce is the first point of history that was in force after edge.
+func inForce(history []Point, edge time.Time) int {
+	i := len(history) - 1
+	for i > 0 && history[i].Time.After(edge) {
+		i--
+	}
+	return i
+}
+
+// What a hold comes from, where that is no point of the history.
+const (
+	byFirst = -1
+	byHand  = -2
+)
+
+// held says in words what a hold comes from: the place of a point in history, or
+// one of the above.
+func held(history []Point, kept time.Time, by int, now time.Time) string {
+	// What is remembered may be of a run in another zone; a sentence has one.
+	shown := func(t time.Time) string { return clock(t.In(now.Location())) }
+	switch {
+	case by == byFirst:
+		return fmt.Sprintf("readings have been trusted since %s only", shown(history[0].Time))
+	case by == byHand:
+		return fmt.Sprintf("somebody else raised the count at %s", shown(kept))
+	case history[by].Verdict != OK:
+		return fmt.Sprintf("the reading at %s was %s", shown(history[by].Time), history[by].Verdict)
+	}
+	return fmt.Sprintf("%s at %s", RPS(history[by].Load), shown(history[by].Time))
 }

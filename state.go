@@ -1,7 +1,6 @@
 package autoscale
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -68,7 +67,8 @@ type State struct {
 	At Instant `json:"at"`
 	// Gap is the time between the last run and the one before it.
 	Gap time.Duration `json:"gap_ns,omitempty"`
-	// History holds the readings that a lowering looks back on, oldest first.
+	// History holds the readings that a lowering looks back on, oldest first: those
+	// alone that may still ask for more than a later one does.
 	History []Point `json:"history"`
 	// Processes holds what is remembered of each process, by Sample.Process.
 	Processes map[string]Process `json:"processes,omitempty"`
@@ -117,10 +117,12 @@ const (
 	keepHistory = 2 * time.Hour
 )
 
-// clone copies s so that the copy shares nothing with it.
+// clone copies s so that the copy shares nothing with it that is ever changed:
+// Processes is made anew by each run.
 func (s State) clone() State {
-	s.History = slices.Clone(s.History)
-	s.Processes = maps.Clone(s.Processes)
+	if s.History != nil { // with room for the reading of this run
+		s.History = append(make([]Point, 0, len(s.History)+1), s.History...)
+	}
 	s.Lowered = slices.Clone(s.Lowered)
 	if s.Moving != nil {
 		to := *s.Moving
@@ -148,6 +150,27 @@ func (s State) each(f func(State) State) State {
 	}
 	s.Sources = all
 	return s
+}
+
+// read appends a reading to the history. It outlasts all before it, so those that
+// ask for no more than it does are dropped, whatever the flags may be later: but
+// not the first, since which readings are trusted, and not the one that ends the
+// time in which a higher one was in force.
+func (s *State) read(p Point) {
+	keep := len(s.History)
+	for keep > 0 && !s.History[keep-1].outlives(p) {
+		keep--
+	}
+	s.History = append(s.History[:min(keep+1, len(s.History))], p)
+}
+
+// outlives reports whether p may ask for more replicas than later does, for as long
+// as p counts.
+func (p Point) outlives(later Point) bool {
+	if later.Verdict != OK {
+		return false // then the count that there is counts as wanted
+	}
+	return p.Verdict != OK || p.Load > later.Load
 }
 
 // prune drops what no later decision can need.
@@ -210,7 +233,7 @@ func (s State) Missed(now Instant) State {
 	next := s.clone()
 	if passed := now.Time.Sub(s.At.Time); passed > 0 && !clockMoved(s.At, now) && s.At.Boot == now.Boot {
 		next.Gap, next.At = passed, now
-		next.History = append(next.History, Point{Time: now.Time, Verdict: Unreachable})
+		next.read(Point{Time: now.Time, Verdict: Unreachable})
 		next.prune(now.Time, 0)
 	}
 	next.Doubts++
