@@ -1,13 +1,16 @@
-// Package chart writes self-contained HTML pages with charts: one file that needs
-// no server and asks nobody for anything, to be kept, sent and opened anywhere.
+// Package chart has the face of what we show: one look, and one way to draw
+// charts. It writes reports with them, self-contained HTML pages: one file that
+// needs no server and asks nobody for anything, to be kept, sent and opened
+// anywhere. The daemon's page is made of the same Parts.
 package chart
 
 import (
-	_ "embed" // for the page and what draws on it
+	"embed"
 	"encoding/json"
 	"fmt"
 	"html/template"
 	"io"
+	"io/fs"
 	"math"
 )
 
@@ -89,24 +92,22 @@ type Table struct {
 	Rows  [][]string
 }
 
-//go:embed page.html
-var pageText string
+//go:embed report.html
+var reportText string
 
-//go:embed page.js
-var pageScript string
+//go:embed report.js
+var reportScript string
 
-//go:embed page.css
-var pageStyle string
+//go:embed look.css draw.js uplot
+var parts embed.FS
 
-//go:embed uplot/uPlot.iife.min.js
-var uplotScript string
-
-//go:embed uplot/uPlot.min.css
-var uplotStyle string
+// Parts are the files of which a page of ours has its look and its charts:
+// look.css, draw.js, uplot/uPlot.min.css and uplot/uPlot.iife.min.js.
+func Parts() fs.FS { return parts }
 
 // Write writes the page.
 func (p Page) Write(out io.Writer) error {
-	page, err := template.New("page").Parse(pageText)
+	page, err := template.New("report").Parse(reportText)
 	if err != nil {
 		return fmt.Errorf("chart: %w", err)
 	}
@@ -114,9 +115,17 @@ func (p Page) Write(out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("chart: %w", err)
 	}
+	var texts [4]string
+	for i, name := range []string{"look.css", "draw.js", "uplot/uPlot.min.css", "uplot/uPlot.iife.min.js"} {
+		text, err := parts.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("chart: %w", err)
+		}
+		texts[i] = string(text)
+	}
 	return page.Execute(out, map[string]any{
 		"Page": p, "Data": template.JS(data),
-		"Script": template.JS(pageScript), "UPlot": template.JS(uplotScript),
-		"Style": template.CSS(uplotStyle + pageStyle),
+		"Script": template.JS(texts[1] + reportScript), "UPlot": template.JS(texts[3]),
+		"Style": template.CSS(texts[2] + texts[0]),
 	})
 }

@@ -33,7 +33,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("it asks for %s", found[1])
 		}
 	}
-	data := regexp.MustCompile(`(?m)^<script>const charts = (.*);$`).FindStringSubmatch(text)
+	data := regexp.MustCompile(`(?m)^<script type="module">const charts = (.*);$`).FindStringSubmatch(text)
 	if data == nil {
 		t.Fatal("no figures")
 	}
