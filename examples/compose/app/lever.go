@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/five-keys/autoscale/internal/app"
 )
 
 // levers make one replica misbehave on purpose. They exist only where LEVERS
@@ -106,10 +108,10 @@ func (l *levers) unhealthy() bool {
 	return l.sick
 }
 
-// shape makes the metrics page as the levers say; without any it is the meter's.
-func (l *levers) shape(ctx context.Context, m *meter, now time.Time) (string, error) {
+// shape makes the metrics page as the levers say; without any it is the app's own.
+func (l *levers) shape(ctx context.Context, a *app.App, now time.Time) (string, error) {
 	if l == nil {
-		return m.page(now, nil), nil
+		return a.Page(now, nil), nil
 	}
 	l.mu.Lock()
 	rps, slow, shape := l.rps, l.slow, l.page
@@ -119,7 +121,7 @@ func (l *levers) shape(ctx context.Context, m *meter, now time.Time) (string, er
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	page := m.page(now, rps)
+	page := a.Page(now, rps)
 	switch shape {
 	case "cut":
 		return page[:len(page)/2], nil

@@ -18,15 +18,15 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/five-keys/autoscale/internal/app"
 )
 
 func main() {
@@ -45,7 +45,7 @@ func main() {
 	case *pull != "":
 		err = ask(ctx, http.MethodPost, "http://127.0.0.1:"+port+"/lever?"+*pull)
 	default:
-		err = serve(ctx, port)
+		err = serve(ctx)
 	}
 	if err != nil {
 		log.Fatal("app: ", err)
@@ -74,64 +74,26 @@ func ask(ctx context.Context, method, address string) error {
 }
 
 // serve runs the service until ctx ends, then lets the requests under way finish.
-func serve(ctx context.Context, port string) error {
-	a, startup, err := newApp(os.Getenv)
+func serve(ctx context.Context) error {
+	a, c, err := newExample(os.Getenv)
 	if err != nil {
 		return err
 	}
-	log.Printf("app: starting, %g requests/s", a.capacity)
-	select {
-	case <-time.After(startup):
-	case <-ctx.Done():
-		return nil
-	}
-	listener, err := net.Listen("tcp", ":"+port)
-	if err != nil {
-		return err
-	}
-	server := &http.Server{Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	log.Printf("app: serving on port %s", port)
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	// From here on connections are refused, so the proxy takes another replica;
-	// what was accepted before is still answered.
-	log.Print("app: stopping, finishing requests under way")
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	return server.Shutdown(ctx)
+	return app.Serve(ctx, c, a.routes(), func(format string, args ...any) { log.Printf("app: "+format, args...) })
 }
 
-// app is one replica.
-type app struct {
-	capacity float64 // requests/s
-	queue    queue
-	meter    *meter
-	levers   *levers
+// example is one replica.
+type example struct {
+	*app.App
+	levers *levers
 }
 
-func newApp(getenv func(string) string) (*app, time.Duration, error) {
-	capacity, err := strconv.ParseFloat(cmp.Or(getenv("CAPACITY"), "50"), 64)
-	if err != nil || !(capacity > 0 && capacity <= 1e6) {
-		return nil, 0, fmt.Errorf("CAPACITY=%s: want requests per second, above 0 and at most a million", getenv("CAPACITY"))
-	}
-	longest, err := duration(getenv, "QUEUE", "1s")
+func newExample(getenv func(string) string) (*example, app.Config, error) {
+	c, err := app.FromEnv(getenv)
 	if err != nil {
-		return nil, 0, err
+		return nil, c, err
 	}
-	startup, err := duration(getenv, "STARTUP", "0s")
-	if err != nil {
-		return nil, 0, err
-	}
-	a := &app{
-		capacity: capacity,
-		queue:    queue{each: time.Duration(float64(time.Second) / capacity), longest: longest},
-		meter:    newMeter(time.Now()),
-	}
+	a := &example{App: app.New(c)}
 	if setting := getenv("LEVERS"); setting != "" {
 		a.levers = &levers{}
 		pulled, err := url.ParseQuery(setting)
@@ -139,61 +101,24 @@ func newApp(getenv func(string) string) (*app, time.Duration, error) {
 			err = a.levers.pull(pulled)
 		}
 		if err != nil {
-			return nil, 0, fmt.Errorf("LEVERS=%s: %w", setting, err)
+			return nil, c, fmt.Errorf("LEVERS=%s: %w", setting, err)
 		}
 	}
-	return a, startup, nil
+	return a, c, nil
 }
 
-func duration(getenv func(string) string, name, otherwise string) (time.Duration, error) {
-	d, err := time.ParseDuration(cmp.Or(getenv(name), otherwise))
-	if err != nil || d < 0 {
-		return 0, fmt.Errorf("%s=%s: want a time such as 500ms or 3s", name, getenv(name))
-	}
-	return d, nil
-}
-
-func (a *app) routes() http.Handler {
+func (a *example) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", a.health)
 	mux.HandleFunc("GET /metrics", a.metrics)
-	mux.HandleFunc("/{$}", a.work)
+	mux.HandleFunc("/{$}", a.Work)
 	if a.levers != nil {
 		mux.HandleFunc("POST /lever", a.levers.handle)
 	}
 	return mux
 }
 
-// work answers after its turn in the queue, or at once with 503 when the queue
-// is too long: a service should refuse what it cannot do in time.
-func (a *app) work(w http.ResponseWriter, r *http.Request) {
-	a.meter.begin()
-	status := http.StatusOK
-	turn, ok := a.queue.enter(time.Now())
-	if ok {
-		select {
-		case <-time.After(time.Until(turn)):
-		case <-r.Context().Done(): // the caller has gone; its turn is spent all the same
-			status = 499
-		}
-	} else {
-		status = http.StatusServiceUnavailable
-		w.Header().Set("Retry-After", "1")
-	}
-	a.meter.end(time.Now(), status)
-	switch status {
-	case http.StatusOK:
-		host, err := os.Hostname()
-		if err != nil {
-			host = "unknown"
-		}
-		fmt.Fprintf(w, "done by %s\n", host)
-	case http.StatusServiceUnavailable:
-		http.Error(w, "too many requests are waiting", status)
-	}
-}
-
-func (a *app) health(w http.ResponseWriter, _ *http.Request) {
+func (a *example) health(w http.ResponseWriter, _ *http.Request) {
 	if a.levers.unhealthy() {
 		http.Error(w, "unhealthy, as the lever says", http.StatusServiceUnavailable)
 		return
@@ -201,8 +126,8 @@ func (a *app) health(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-func (a *app) metrics(w http.ResponseWriter, r *http.Request) {
-	page, err := a.levers.shape(r.Context(), a.meter, time.Now())
+func (a *example) metrics(w http.ResponseWriter, r *http.Request) {
+	page, err := a.levers.shape(r.Context(), a.App, time.Now())
 	if err != nil {
 		return // the request was given up: nobody is left to answer
 	}

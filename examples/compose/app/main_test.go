@@ -6,10 +6,11 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/five-keys/autoscale/internal/app"
 )
 
 func env(pairs map[string]string) func(string) string {
@@ -23,100 +24,8 @@ func get(t *testing.T, h http.Handler, method, target string) *httptest.Response
 	return w
 }
 
-// 200 requests at once on a replica that does 50/s and lets none wait longer
-// than 1 s: 51 are answered, one every 20 ms, and the others refused at once.
-func TestOverloadShowsAsLatencyThenAsRefusal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, _, err := newApp(env(nil))
-		if err != nil {
-			t.Fatal(err)
-		}
-		routes, start := a.routes(), time.Now()
-		var mu sync.Mutex
-		var last time.Duration
-		codes := map[int]int{}
-		var group sync.WaitGroup
-		for range 200 {
-			group.Go(func() {
-				w := get(t, routes, http.MethodGet, "/")
-				mu.Lock()
-				defer mu.Unlock()
-				codes[w.Code]++
-				last = max(last, time.Since(start))
-			})
-		}
-		group.Wait()
-		if codes[200] != 51 || codes[503] != 149 {
-			t.Errorf("answers by status: %v, want 51 × 200 and 149 × 503", codes)
-		}
-		if want := 51 * 20 * time.Millisecond; last != want {
-			t.Errorf("the last answer came after %v, want %v", last, want)
-		}
-	})
-}
-
-func TestGaugeIsTheMeanOfFiveSeconds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, _, err := newApp(env(map[string]string{"CAPACITY": "1000"}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		routes := a.routes()
-		gauge := func() string {
-			page := get(t, routes, http.MethodGet, "/metrics").Body.String()
-			for line := range strings.Lines(page) {
-				if value, ok := strings.CutPrefix(line, "http_requests_per_second "); ok {
-					return strings.TrimSpace(value)
-				}
-			}
-			t.Fatalf("no gauge on the page:\n%s", page)
-			return ""
-		}
-		if got := gauge(); got != "0" {
-			t.Errorf("at the start the gauge says %s, want 0", got)
-		}
-		for range 400 { // 10 s of 40 requests/s, less the millisecond of each
-			get(t, routes, http.MethodGet, "/")
-			time.Sleep(24 * time.Millisecond)
-		}
-		if got := gauge(); got != "40" {
-			t.Errorf("under load the gauge says %s, want 40", got)
-		}
-		time.Sleep(6 * time.Second)
-		if got := gauge(); got != "0" {
-			t.Errorf("after the load the gauge says %s, want 0", got)
-		}
-	})
-}
-
-func TestMetricsPageIsComplete(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMeter(time.Now())
-		m.begin()
-		m.end(time.Now(), 503)
-		const want = `# HELP http_requests_per_second Requests answered per second, over the last 5 s.
-# TYPE http_requests_per_second gauge
-http_requests_per_second 12.5
-# HELP http_requests_total Requests answered, by status.
-# TYPE http_requests_total counter
-http_requests_total{code="200"} 0
-http_requests_total{code="503"} 1
-# HELP http_requests_in_flight Requests waiting or being answered.
-# TYPE http_requests_in_flight gauge
-http_requests_in_flight 0
-# HELP process_start_time_seconds Start of the process, in seconds since 1970.
-# TYPE process_start_time_seconds gauge
-process_start_time_seconds 946684800.000
-`
-		fixed := 12.5
-		if got := m.page(time.Now(), &fixed); got != want {
-			t.Errorf("the page:\n%s\nwant:\n%s", got, want)
-		}
-	})
-}
-
 func TestLevers(t *testing.T) {
-	a, _, err := newApp(env(map[string]string{"LEVERS": "rps=120&healthy=false"}))
+	a, _, err := newExample(env(map[string]string{"LEVERS": "rps=120&healthy=false"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,19 +72,19 @@ func TestSlowPageEndsWithItsCaller(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		if _, err := l.shape(t.Context(), newMeter(start), start); err != nil || time.Since(start) != 3*time.Second {
+		if _, err := l.shape(t.Context(), app.New(app.Config{Capacity: 50}), start); err != nil || time.Since(start) != 3*time.Second {
 			t.Errorf("took %v, error %v, want 3s and none", time.Since(start), err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if page, err := l.shape(ctx, newMeter(start), start); err == nil {
+		if page, err := l.shape(ctx, app.New(app.Config{Capacity: 50}), start); err == nil {
 			t.Errorf("got a page though its caller had gone: %q", page)
 		}
 	})
 }
 
 func TestLeversAreOffUnlessAskedFor(t *testing.T) {
-	a, _, err := newApp(env(nil))
+	a, _, err := newExample(env(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +101,7 @@ func TestSettingsThatAreWrong(t *testing.T) {
 		{"CAPACITY": "0"}, {"CAPACITY": "NaN"}, {"CAPACITY": "much"}, {"QUEUE": "-1s"},
 		{"STARTUP": "3"}, {"LEVERS": "yes"}, {"LEVERS": "rps=lots"},
 	} {
-		if _, _, err := newApp(env(wrong)); err == nil {
+		if _, _, err := newExample(env(wrong)); err == nil {
 			t.Errorf("%v is taken", wrong)
 		}
 	}
