@@ -129,6 +129,16 @@ type Replica struct {
 	Addrs []netip.Addr `json:"-"`
 	// Ports are the ports it publishes on the host.
 	Ports []Port `json:"-"`
+	// Usage is what it uses of the machine; zero where that is not known.
+	Usage Usage `json:"usage,omitzero"`
+}
+
+// Usage is what one replica uses of the machine.
+type Usage struct {
+	// CPU is the processor time it has used since it started.
+	CPU time.Duration `json:"cpu_ns"`
+	// Memory is what it holds in memory, in bytes.
+	Memory int64 `json:"memory_bytes"`
 }
 
 // Port is one TCP port that a replica publishes.

@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
+	"github.com/five-keys/autoscale/internal/process"
 	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/stress"
 )
@@ -48,6 +49,9 @@ type cli struct {
 }
 
 func main() {
+	if process.Supervising(os.Args) {
+		os.Exit(process.Supervise(os.Args))
+	}
 	if len(os.Args) > 1 && os.Args[1] == "stress" {
 		stress.Lean() // what a generator takes is not there for the server beside it
 	}
