@@ -44,7 +44,13 @@ func accessLog(from io.Reader) Arrivals {
 				continue
 			}
 			read++
-			since := clock.sinceTime(when)
+			since, err := clock.sinceTime(when)
+			if err != nil {
+				if flush() {
+					yield(Arrival{}, err)
+				}
+				return
+			}
 			if since > at { // a request that took longer stands behind later ones
 				if !flush() {
 					return

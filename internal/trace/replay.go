@@ -2,11 +2,13 @@ package trace
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"slices"
 	"strconv"
@@ -23,22 +25,42 @@ type Recording struct {
 	// requests.
 	Curve *Curve
 	path  string
-	open  func(io.Reader) Arrivals
+	open  func(io.Reader) Arrivals // nil of a file that gives rates
+	rates func(io.Reader) Rates    // nil of one that gives requests
 	speed float64
 	scale float64
 }
 
-// Open looks into a trace file, at speed times its pace and with scale times
-// its requests. Its format is told from its first line:
+// Open looks into a trace file as Find does, and reads the Curve of one that gives
+// rates.
+func Open(path string, speed, scale float64) (Recording, error) {
+	r, err := Find(path, speed, scale)
+	if err != nil || r.rates == nil {
+		return r, err
+	}
+	var c Curve
+	for rate, err := range r.Rates(time.Second, nil) {
+		if err != nil {
+			return r, err
+		}
+		c.add(flat(rate.RPS), rate.For.Seconds())
+	}
+	r.Curve = &c
+	return r, nil
+}
+
+// Find looks into a trace file, at speed times its pace and with scale times its
+// requests. Its format is told from its first line:
 //
 //	seconds_since_start,rps          CSV of rates; each lasts to the next one
+//	{"time": 1.5, "rps": 20}         NDJSON of rates
 //	time[,method][,path][,body]      CSV of requests, columns in any order
 //	{"time": 1.5, "path": "/x", …}   NDJSON of requests
 //	host - - [date] "GET /x …" …     access log, common or combined format
 //
 // Times are seconds (of any beginning: the first request comes at once) or RFC
 // 3339.
-func Open(path string, speed, scale float64) (Recording, error) {
+func Find(path string, speed, scale float64) (Recording, error) {
 	r := Recording{path: path, speed: speed, scale: scale}
 	file, err := os.Open(path)
 	if err != nil {
@@ -53,20 +75,17 @@ func Open(path string, speed, scale float64) (Recording, error) {
 	columns := strings.Split(strings.ToLower(strings.TrimSpace(first)), ",")
 	switch {
 	case slices.Contains(columns, "rps"):
-		c, err := readRates(path)
-		if err != nil {
-			return r, fmt.Errorf("trace %s: %w", path, err)
-		}
-		c = c.Scaled(speed, scale)
-		r.Curve = &c
+		r.rates = csvRates
 	case slices.Contains(columns, "time"):
 		r.open = csvRequests
+	case strings.HasPrefix(first, "{") && isRates(first):
+		r.rates = jsonRates
 	case strings.HasPrefix(first, "{"):
 		r.open = jsonRequests
 	case accessLine.MatchString(first):
 		r.open = accessLog
 	default:
-		return r, fmt.Errorf("trace %s: its first line %.60q is of none of the known formats: CSV with seconds_since_start,rps or time,method,path,body; NDJSON with \"time\"; an access log in common or combined format", path, first)
+		return r, fmt.Errorf("trace %s: its first line %.60q is of none of the known formats: CSV with seconds_since_start,rps or time,method,path,body; NDJSON with \"time\", and \"rps\" where it is of rates; an access log in common or combined format", path, first)
 	}
 	return r, nil
 }
@@ -102,55 +121,6 @@ func skipMark(from io.Reader) io.Reader {
 		_, _ = b.Discard(3) // they are there
 	}
 	return b
-}
-
-// readRates reads a CSV of rates into a Curve. The last rate lasts as long as
-// the one before it.
-func readRates(path string) (Curve, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return Curve{}, err
-	}
-	defer file.Close()
-	rows := csv.NewReader(skipMark(file))
-	rows.ReuseRecord = true
-	header, err := rows.Read()
-	if err != nil {
-		return Curve{}, err
-	}
-	at, rps := column(header, "seconds_since_start"), column(header, "rps")
-	if at < 0 {
-		return Curve{}, errors.New(`line 1: the column "seconds_since_start" is missing beside "rps"`)
-	}
-	var c Curve
-	var last, rate, step float64
-	for n := 0; ; n++ {
-		row, err := rows.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return Curve{}, err
-		}
-		line, _ := rows.FieldPos(0)
-		now, errTime := strconv.ParseFloat(row[at], 64)
-		next, errRate := parseRate(row[rps])
-		if err := errors.Join(errTime, errRate); err != nil {
-			return Curve{}, fmt.Errorf("line %d: %w", line, err)
-		}
-		if n > 0 {
-			if step = now - last; !(step > 0) {
-				return Curve{}, fmt.Errorf("line %d: its time %s is not after that of the line before", line, row[at])
-			}
-			c.add(flat(rate), step)
-		}
-		last, rate = now, next
-	}
-	if step == 0 {
-		return Curve{}, errors.New("it needs two lines of rates at least: one lasts to the next")
-	}
-	c.add(flat(rate), step)
-	return c, nil
 }
 
 // column is the place of the column with that name; -1 where there is none.
@@ -198,31 +168,49 @@ func csvRequests(from io.Reader) Arrivals {
 // jsonRequests reads NDJSON of requests.
 func jsonRequests(from io.Reader) Arrivals {
 	return func(yield func(Arrival, error) bool) {
-		lines := bufio.NewScanner(from)
-		lines.Buffer(nil, maxLine)
 		var clock clock
-		for n := 1; lines.Scan(); n++ {
-			if len(strings.TrimSpace(lines.Text())) == 0 {
-				continue
-			}
+		for n, text := range jsonLines(from) {
 			var row struct {
 				Time               json.RawMessage
 				Method, Path, Body string
 			}
-			err := json.Unmarshal(lines.Bytes(), &row)
-			a := Arrival{Method: row.Method, Path: row.Path, Body: row.Body}
+			a, err := Arrival{}, text.err
 			if err == nil {
-				a.At, err = clock.since(strings.Trim(string(row.Time), `"`))
-			}
-			if err != nil {
-				err = fmt.Errorf("line %d: %w", n, err)
+				err = json.Unmarshal(text.line, &row)
+				a = Arrival{Method: row.Method, Path: row.Path, Body: row.Body}
+				if err == nil {
+					a.At, err = clock.since(strings.Trim(string(row.Time), `"`))
+				}
+				if err != nil {
+					err = fmt.Errorf("line %d: %w", n, err)
+				}
 			}
 			if !yield(a, err) || err != nil {
 				return
 			}
 		}
+	}
+}
+
+// jsonLine is a line of NDJSON, or what kept it from being read.
+type jsonLine struct {
+	line []byte
+	err  error
+}
+
+// jsonLines are the lines that are not empty, with their numbers.
+func jsonLines(from io.Reader) iter.Seq2[int, jsonLine] {
+	return func(yield func(int, jsonLine) bool) {
+		lines := bufio.NewScanner(from)
+		lines.Buffer(nil, maxLine)
+		n := 1
+		for ; lines.Scan(); n++ {
+			if len(bytes.TrimSpace(lines.Bytes())) > 0 && !yield(n, jsonLine{line: lines.Bytes()}) {
+				return
+			}
+		}
 		if err := lines.Err(); err != nil {
-			yield(Arrival{}, err)
+			yield(n, jsonLine{err: err})
 		}
 	}
 }
@@ -243,12 +231,19 @@ func (c *clock) since(text string) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%q is no time: seconds, or RFC 3339 as in 2026-11-24T10:05:00Z", text)
 	}
-	return c.sinceTime(at), nil
+	return c.sinceTime(at)
 }
 
-func (c *clock) sinceTime(at time.Time) time.Duration {
+// longest is how long a trace may be; twice that can still be counted.
+const longest = 100 * 365 * 24 * time.Hour
+
+func (c *clock) sinceTime(at time.Time) (time.Duration, error) {
 	if !c.started {
 		c.started, c.first = true, at
 	}
-	return max(0, at.Sub(c.first))
+	since := max(0, at.Sub(c.first))
+	if since > longest {
+		return 0, fmt.Errorf("%s lies more than a hundred years after the first time", at.Format(time.RFC3339))
+	}
+	return since, nil
 }
