@@ -3,6 +3,7 @@ package autoscale
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // StageCombine is where the numbers of several sources become one.
@@ -43,6 +44,7 @@ func DecideAll(p Policy, s State, o Observation, more []Source) (Decision, State
 			policy.Target = source.Target
 		}
 		seen.Signal, seen.Reading = source.Signal, source.Reading
+		seen.Replicas = unmeasured(o.Replicas) // that they are at their end is judged once
 		d, remembered := Decide(policy, known, seen)
 		remembered.Pause = nil
 		if next.Sources == nil {
@@ -62,6 +64,18 @@ func DecideAll(p Policy, s State, o Observation, more []Source) (Decision, State
 	}
 	best.Verdict = verdict
 	return best, next.begun(best)
+}
+
+// unmeasured are the replicas without what they used of the processors.
+func unmeasured(all []Replica) []Replica {
+	if !slices.ContainsFunc(all, func(r Replica) bool { return !r.Usage.Time.IsZero() }) {
+		return all
+	}
+	all = slices.Clone(all)
+	for i := range all {
+		all[i].Usage.Time = time.Time{}
+	}
+	return all
 }
 
 // combined is the decision that won, with a word on each of the others.

@@ -62,11 +62,11 @@ func TestHighestWins(t *testing.T) {
 	s.want(s.run(60, 30, autoscale.OK), 6, autoscale.OK)
 	s.want(s.run(300, 30, autoscale.OK), 8, autoscale.OK)
 	for _, to := range []int{8, 8, 7} {
-		s.want(s.run(20, 30, autoscale.OK), to, autoscale.OK)
+		s.want(s.run(61, 30, autoscale.OK), to, autoscale.OK)
 	}
-	s.want(s.run(20, 1, autoscale.OK), 7, autoscale.OK)
-	s.want(s.run(20, 1, autoscale.OK), 7, autoscale.OK)
-	s.want(s.run(20, 1, autoscale.OK), 1, autoscale.OK)
+	s.want(s.run(61, 7, autoscale.OK), 7, autoscale.OK)
+	s.want(s.run(61, 7, autoscale.OK), 7, autoscale.OK)
+	s.want(s.run(61, 7, autoscale.OK), 2, autoscale.OK)
 }
 
 // A source that fails holds or raises, and says so; the others go on raising.
@@ -76,8 +76,8 @@ func TestFailingSourceHolds(t *testing.T) {
 		s.want(s.run(10, 0, autoscale.Unreachable), 5, autoscale.Unreachable)
 	}
 	s.want(s.run(300, 0, autoscale.Unreachable), 8, autoscale.Unreachable)
-	for _, to := range []int{8, 8, 1} { // and for a cooldown after it is back
-		s.want(s.run(10, 1, autoscale.OK), to, autoscale.OK)
+	for _, to := range []int{8, 8, 2} { // and for a cooldown after it is back
+		s.want(s.run(61, 1, autoscale.OK), to, autoscale.OK)
 	}
 }
 

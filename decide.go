@@ -16,6 +16,8 @@ type Observation struct {
 	// Replicas are those replicas; nil where no engine can be asked and Current
 	// is what the user's file says.
 	Replicas []Replica
+	// Host is the machine that they share, as far as it is known.
+	Host Host
 	// Settings identifies the image and settings that new replicas would have;
 	// empty where unknown.
 	Settings string
@@ -45,6 +47,7 @@ const (
 	// How the reading was judged.
 	ReadingTrusted  Reason = "ReadingTrusted"
 	ReadingWarming  Reason = "ReadingWarming"
+	ReadingLimited  Reason = "ReadingSaturated"
 	ReadingDoubtful Reason = "ReadingDoubtful"
 
 	// Why nothing remembered is believed at this run.
@@ -57,6 +60,7 @@ const (
 
 	// What the load asks for.
 	LoadAboveTarget    Reason = "LoadAboveTarget"
+	ReplicasSaturated  Reason = "ReplicasSaturated"
 	LoadBelowTarget    Reason = "LoadBelowTarget"
 	DesiredWithinRange Reason = "DesiredWithinRange"
 
@@ -64,6 +68,7 @@ const (
 	ScaleDownStabilized Reason = "ScaleDownStabilized"
 	HeldOnDoubt         Reason = "HeldOnDoubt"
 	KeptByHand          Reason = "KeptByHand"
+	HeldAfterCliff      Reason = "HeldAfterCliff"
 
 	// Limits, bounds and guards.
 	RaisedOnDoubt   Reason = "RaisedOnDoubt"
@@ -73,6 +78,7 @@ const (
 	TooManyReplicas Reason = "TooManyReplicas"
 	Paused          Reason = "Paused"
 	HeldAt          Reason = "HeldAt"
+	NoMemory        Reason = "NotEnoughMemory"
 	FailedScaleUp   Reason = "BackoffAfterFailedStart"
 	LeftToDelegate  Reason = "LeftToDelegate"
 	RaiseOnlyMode   Reason = "RaiseOnlyMode"
@@ -145,9 +151,11 @@ func Decide(p Policy, s State, o Observation) (Decision, State) {
 
 	fresh, why := anew(p, s, o)
 	r.forget(fresh, s)
-	l := r.judge(o)
+	l := r.judge(s, o)
+	r.calm()
 	r.observe(s, o, fresh)
 	r.notice(s, o, fresh)
+	r.fall(l)
 	r.record(l)
 
 	switch {
@@ -162,7 +170,9 @@ func Decide(p Policy, s State, o Observation) (Decision, State) {
 	r.bound()
 	r.Want = r.To
 	r.pause()
+	r.admit(o)
 	r.guard(s, o)
+	r.crowd(s, o)
 	r.finish(o.Delegate != nil && o.Delegate.Acts)
 	return r.Decision, r.next
 }
@@ -191,7 +201,7 @@ func (r *run) forget(fresh Reason, s State) {
 	}
 	if fresh == ClockMoved || r.now.Before(s.At.Time) {
 		// Instants from before the move cannot be compared with those after it.
-		r.next.Lowered, r.next.Kept = nil, time.Time{}
+		r.next.Lowered, r.next.Turns, r.next.Cliff, r.next.Kept = nil, nil, nil, time.Time{}
 		if s.Failure != nil {
 			r.next.Failure.Until = r.now.Add(max(s.Failure.Until.Sub(s.At.Time), 0))
 		}
@@ -200,8 +210,9 @@ func (r *run) forget(fresh Reason, s State) {
 }
 
 // judge says how far the reading is trusted.
-func (r *run) judge(o Observation) load {
+func (r *run) judge(s State, o Observation) load {
 	l := judge(r.p, o, r.next.Processes)
+	r.saturate(s, o, &l)
 	r.next.Processes = remember(o.Reading.Kind, o.Reading.Samples, r.next.Processes, r.now)
 	r.Load, r.Verdict = l.rps, l.verdict
 	r.Warnings = append(r.Warnings, l.warnings...)
@@ -212,6 +223,9 @@ func (r *run) judge(o Observation) load {
 	case l.verdict == Warming:
 		r.next.Doubts = 0
 		r.step(StageJudge, r.From, ReadingWarming, "at least %s (%s)", RPS(l.rps), l.detail)
+	case l.verdict == Saturated:
+		r.next.Doubts = 0
+		r.step(StageJudge, r.From, ReadingLimited, "at least %s (%s)", RPS(l.rps), l.detail)
 	default:
 		r.next.Doubts++
 		if l.rps > 0 {
@@ -266,6 +280,10 @@ func (r *run) record(l load) {
 // least is given.
 func (r *run) recommend(l load) bool {
 	want := r.p.ReplicasFor(l.rps)
+	if more := r.From + l.strain.more; l.strain.more > 0 && r.From < r.p.Max && (more > want || !r.p.overloads(l.rps, r.From)) {
+		r.step(StageRecommend, more, ReplicasSaturated, "saturated replicas do not show how much is asked of them, so %d more", l.strain.more)
+		return true
+	}
 	if r.From > r.p.Max || want <= r.From || !r.p.overloads(l.rps, r.From) {
 		return false
 	}
@@ -276,7 +294,7 @@ func (r *run) recommend(l load) bool {
 
 // lower takes the number down to what was enough for the whole last cooldown.
 func (r *run) lower(l load) {
-	h := stabilize(r.p, r.next.History, r.next.Kept, r.From, r.now)
+	h := stabilize(r.p, r.next, r.From, r.now)
 	low := r.p.replicasLow(l.atMost)
 	if h.to >= r.From {
 		r.keep(h, l)
@@ -309,12 +327,22 @@ func (r *run) keep(h hold, l load) {
 		r.step(StageStabilize, r.From, HeldOnDoubt, "doubt never lowers")
 	case l.verdict == Warming:
 		r.step(StageStabilize, r.From, ReadingWarming, "not lowered before all are measured")
+	case l.verdict == Saturated:
+		r.step(StageStabilize, r.From, ReadingLimited, "%s", limitedBy(r.From, r.p.Max))
 	case low < r.From || r.From > r.p.Max:
 		r.suffices(low)
 		r.step(StageStabilize, r.From, h.reason, "%s%s", h.detail, until(h.until))
 	default:
 		r.step(StageRecommend, r.From, DesiredWithinRange, "within range")
 	}
+}
+
+// limitedBy says why a saturated workload gets no more replicas.
+func limitedBy(count, most int) string {
+	if count >= most {
+		return "no more are allowed"
+	}
+	return "the newest have not been there for a whole reading yet"
 }
 
 // limitUp cuts a raise to what one raise may add.
@@ -388,7 +416,7 @@ func (r *run) finish(left bool) {
 	if r.To > r.p.Min {
 		to := min(r.To-1, r.p.Max)
 		down := &Change{To: to, RPS: tidy(r.p.lowerAt(to))}
-		if h := stabilize(r.p, r.next.History, r.next.Kept, r.To, r.now); h.to > to && !h.until.IsZero() {
+		if h := stabilize(r.p, r.next, r.To, r.now); h.to > to && !h.until.IsZero() {
 			down.HeldUntil = h.until
 		}
 		r.Next.Down = down

@@ -22,6 +22,8 @@ type load struct {
 	verdict Verdict
 	// detail says in words what verdict rests on.
 	detail string
+	// strain is what shows that the replicas are saturated.
+	strain strain
 	// warnings are about single replicas and named in every run.
 	warnings []string
 }

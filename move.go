@@ -7,6 +7,8 @@ type Replicas struct {
 	// Running are those replicas; nil where no engine can be asked and Current
 	// is what the user's file says.
 	Running []Replica
+	// Host is the machine that they share, as far as it is known.
+	Host Host
 	// Settings identifies the image and settings that new replicas would have;
 	// empty where unknown.
 	Settings string

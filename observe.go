@@ -35,13 +35,16 @@ const (
 	Stale Verdict = "stale"
 	// Partial is a sum that lacks some of its parts.
 	Partial Verdict = "partial"
+	// Saturated is a load read while the replicas were at the end of what they can
+	// do. It is a lower bound, not a fault.
+	Saturated Verdict = "saturated"
 	// OneOfSeveral is a page of one process out of several behind one address.
 	OneOfSeveral Verdict = "one-of-several"
 )
 
-// Doubtful reports whether v makes the run end in doubt: anything but OK and
-// Warming.
-func (v Verdict) Doubtful() bool { return v != OK && v != Warming }
+// Doubtful reports whether v makes the run end in doubt: anything but OK, Warming
+// and Saturated.
+func (v Verdict) Doubtful() bool { return v != OK && v != Warming && v != Saturated }
 
 // Kind tells how the values of a series become a rate.
 type Kind string
@@ -76,6 +79,13 @@ type Sample struct {
 	// Value is the sum of the metric's selected series on that page: requests/s
 	// for a gauge, requests for a counter. It counts only where Verdict is OK.
 	Value float64 `json:"value"`
+	// Failed and Answered are the requests that were answered with an error, and all
+	// that were answered, as Value is: in requests/s, or since the process started. 0
+	// and 0 where the page does not tell.
+	Failed   float64 `json:"failed,omitempty"`
+	Answered float64 `json:"answered,omitempty"`
+	// InFlight is how many requests are being answered, where that is asked for.
+	InFlight float64 `json:"in_flight,omitempty"`
 	// Started is when the process behind the page started, by its own
 	// process_start_time_seconds; zero where the page does not say.
 	Started time.Time `json:"started,omitzero"`
@@ -131,14 +141,6 @@ type Replica struct {
 	Ports []Port `json:"-"`
 	// Usage is what it uses of the machine; zero where that is not known.
 	Usage Usage `json:"usage,omitzero"`
-}
-
-// Usage is what one replica uses of the machine.
-type Usage struct {
-	// CPU is the processor time it has used since it started.
-	CPU time.Duration `json:"cpu_ns"`
-	// Memory is what it holds in memory, in bytes.
-	Memory int64 `json:"memory_bytes"`
 }
 
 // Port is one TCP port that a replica publishes.

@@ -44,6 +44,12 @@ type Policy struct {
 	// OnDoubt is the replica count to raise to after three doubtful runs in a
 	// row; 0 holds what is there.
 	OnDoubt int
+	// InFlight is how many requests one replica may be answering at once before it
+	// counts as saturated; 0 where that is not looked at.
+	InFlight float64
+	// MaxReversals is how often the count may change its direction in an hour before
+	// the cooldown is lengthened; 0 for as often as it likes.
+	MaxReversals int
 	// Mode says how much of a decision may be acted on.
 	Mode Mode
 }
@@ -73,6 +79,12 @@ func (p Policy) Validate() error {
 	}
 	if p.OnDoubt < 0 {
 		wrong("--on-doubt=%d: give hold, or the number of replicas to raise to", p.OnDoubt)
+	}
+	if !(p.InFlight >= 0) || math.IsInf(p.InFlight, 0) {
+		wrong("--inflight-target=%v: give the requests that one replica may be answering at once, a number above 0", p.InFlight)
+	}
+	if p.MaxReversals < 0 {
+		wrong("--max-reversals=%d: a number of changes cannot be below 0; 0 allows any", p.MaxReversals)
 	}
 	switch p.Mode {
 	case Auto, RaiseOnly, Observe:

@@ -85,6 +85,8 @@ type world struct {
 	kind     autoscale.Kind
 	policy   autoscale.Policy
 	delegate *autoscale.Delegate
+	host     autoscale.Host
+	strain   struct{ failed, flying float64 } // what every sample tells besides
 	replicas []autoscale.Replica
 	born     int
 	state    autoscale.State
@@ -152,6 +154,10 @@ func (w *world) setPolicy(words []string, fail failure) {
 			w.policy.Tolerance = number
 		case "on-doubt":
 			w.policy.OnDoubt = int(number)
+		case "inflight":
+			w.policy.InFlight = number
+		case "max-reversals":
+			w.policy.MaxReversals = int(number)
 		case "cooldown":
 			w.policy.Cooldown, err = time.ParseDuration(value)
 		case "max-up":
@@ -180,6 +186,21 @@ func (w *world) setCount(n int, now time.Time) {
 		w.replicas = append(w.replicas, autoscale.Replica{ID: id, Name: "app-" + id, Started: now, Health: autoscale.Healthy})
 	}
 	w.replicas = w.replicas[:n]
+}
+
+// work lets every replica be busy on so many cores since the last run.
+func (w *world) work(busy float64, now time.Time) {
+	for i := range w.replicas {
+		used := &w.replicas[i].Usage
+		since := w.replicas[i].Started
+		if !used.Time.IsZero() {
+			since = used.Time
+		}
+		used.Time, used.CPU, used.Cores = now, used.CPU+time.Duration(busy*float64(now.Sub(since))), 1
+		if w.host.Cores > 0 {
+			used.Cores = 0
+		}
+	}
 }
 
 func (w *world) at(words []string, fail failure) {
@@ -231,6 +252,30 @@ func (w *world) at(words []string, fail failure) {
 		case "killed":
 			to, _ := strconv.Atoi(value)
 			w.state.Moving = &to
+		case "cpu": // cpu=0.8: each replica's use of its one core since the last run
+			busy, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				fail("%v", err)
+			}
+			w.work(busy, now)
+		case "cores":
+			w.host.Cores, err = strconv.ParseFloat(value, 64)
+			if err != nil {
+				fail("%v", err)
+			}
+		case "free": // free=500:100, in MB of 2000: and what a replica uses
+			var free, each uint64
+			if _, err := fmt.Sscanf(value, "%d:%d", &free, &each); err != nil {
+				fail("%v", err)
+			}
+			w.host.Memory, w.host.Free = 2000e6, free*1e6
+			for i := range w.replicas {
+				w.replicas[i].Usage.Memory = int64(each * 1e6)
+			}
+		case "failed": // failed=0.1: the share of the requests
+			w.strain.failed, _ = strconv.ParseFloat(value, 64)
+		case "flying": // flying=30: requests being answered
+			w.strain.flying, _ = strconv.ParseFloat(value, 64)
 		case "restart":
 			for i := range w.replicas {
 				if value == "all" || w.replicas[i].ID == value {
@@ -253,7 +298,11 @@ func (w *world) at(words []string, fail failure) {
 	}
 	now := w.epoch.Add(after + w.offset)
 	o.At = autoscale.Instant{Time: now, Uptime: time.Hour + after, Boot: w.boot}
-	o.Signal, o.Settings, o.Delegate = w.signal, w.settings, w.delegate
+	o.Signal, o.Settings, o.Delegate, o.Host = w.signal, w.settings, w.delegate, w.host
+	for i := range o.Reading.Samples {
+		s := &o.Reading.Samples[i]
+		s.Answered, s.Failed, s.InFlight = s.Value, w.strain.failed*s.Value, w.strain.flying
+	}
 	o.Current, o.Replicas = len(w.replicas), slices.Clone(w.replicas)
 	w.decide(o, words[arrow+1:], moveFails, fail)
 }

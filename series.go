@@ -135,7 +135,7 @@ func (p Process) earlier() Process { return Process{Time: p.EarlierTime, Value: 
 // daemon's with an interval of one second. It is left behind where that would have
 // readings in quick succession compared with one of long ago.
 func (p Process) next(s Sample) Process {
-	n := Process{Time: s.Time, Value: s.Value}
+	n := Process{Time: s.Time, Value: s.Value, Failed: s.Failed, Answered: s.Answered}
 	switch {
 	case p.Time.IsZero() || startedAnew(p, s):
 	case p.EarlierTime.IsZero() || s.Time.Sub(p.Time) >= shortestRate/2 || s.Time.Sub(p.EarlierTime) >= 2*shortestRate:

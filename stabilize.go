@@ -23,7 +23,8 @@ type hold struct {
 // A reading is in force from its instant to the next one's. In the time of a
 // doubtful reading, before the first one, and until somebody else raised the
 // count, the current count counts as wanted.
-func stabilize(p Policy, history []Point, kept time.Time, count int, now time.Time) hold {
+func stabilize(p Policy, s State, count int, now time.Time) hold {
+	history, kept := s.History, s.Kept
 	edge := now.Add(-p.Cooldown)
 	h, by := hold{to: -1}, 0
 	raise := func(to int, end time.Time, reason Reason, from int) {
@@ -43,6 +44,11 @@ func stabilize(p Policy, history []Point, kept time.Time, count int, now time.Ti
 	if kept.After(edge) {
 		raise(count, kept, KeptByHand, byHand)
 	}
+	if s.Cliff != nil {
+		if end := s.Cliff.Time.Add(p.Cooldown); end.After(edge) {
+			raise(min(p.replicasLow(s.Cliff.From), p.Max, count), end, HeldAfterCliff, byCliff)
+		}
+	}
 	for i := inForce(history, edge); i < len(history); i++ {
 		var end time.Time
 		if i+1 < len(history) {
@@ -51,7 +57,7 @@ func stabilize(p Policy, history []Point, kept time.Time, count int, now time.Ti
 		switch point := history[i]; point.Verdict {
 		case OK:
 			raise(min(p.replicasLow(point.Load), p.Max, count), end, ScaleDownStabilized, i)
-		case Warming:
+		case Warming, Saturated:
 			raise(count, end, ScaleDownStabilized, i)
 		default:
 			raise(count, end, HeldOnDoubt, i)
@@ -60,7 +66,7 @@ func stabilize(p Policy, history []Point, kept time.Time, count int, now time.Ti
 	if !h.until.IsZero() {
 		h.until = h.until.In(now.Location())
 	}
-	h.detail = held(history, kept, by, now)
+	h.detail = held(s, by, now)
 	return h
 }
 
@@ -77,20 +83,23 @@ func inForce(history []Point, edge time.Time) int {
 const (
 	byFirst = -1
 	byHand  = -2
+	byCliff = -3
 )
 
-// held says in words what a hold comes from: the place of a point in history, or
-// one of the above.
-func held(history []Point, kept time.Time, by int, now time.Time) string {
+// held says in words what a hold comes from: the place of a point in the history,
+// or one of the above.
+func held(s State, by int, now time.Time) string {
 	// What is remembered may be of a run in another zone; a sentence has one.
 	shown := func(t time.Time) string { return clock(t.In(now.Location())) }
 	switch {
 	case by == byFirst:
-		return fmt.Sprintf("readings have been trusted since %s only", shown(history[0].Time))
+		return fmt.Sprintf("readings have been trusted since %s only", shown(s.History[0].Time))
 	case by == byHand:
-		return fmt.Sprintf("somebody else raised the count at %s", shown(kept))
-	case history[by].Verdict != OK:
-		return fmt.Sprintf("the reading at %s was %s", shown(history[by].Time), history[by].Verdict)
+		return fmt.Sprintf("somebody else raised the count at %s", shown(s.Kept))
+	case by == byCliff:
+		return fmt.Sprintf("the load fell from %s to %s at %s", RPS(s.Cliff.From), RPS(s.Cliff.To), shown(s.Cliff.Time))
+	case s.History[by].Verdict != OK:
+		return fmt.Sprintf("the reading at %s was %s", shown(s.History[by].Time), s.History[by].Verdict)
 	}
-	return fmt.Sprintf("%s at %s", RPS(history[by].Load), shown(history[by].Time))
+	return fmt.Sprintf("%s at %s", RPS(s.History[by].Load), shown(s.History[by].Time))
 }

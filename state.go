@@ -36,6 +36,9 @@ type Process struct {
 	// the next reading comes less than a second after it; zero for none.
 	EarlierTime  time.Time `json:"earlier_t,omitzero"`
 	EarlierValue float64   `json:"earlier_value,omitempty"`
+	// Failed and Answered are those of its last good reading.
+	Failed   float64 `json:"failed,omitempty"`
+	Answered float64 `json:"answered,omitempty"`
 	// UnreadSince is from when on no read of it has succeeded; zero while reads
 	// succeed.
 	UnreadSince time.Time `json:"unread_since,omitzero"`
@@ -72,6 +75,8 @@ type State struct {
 	History []Point `json:"history"`
 	// Processes holds what is remembered of each process, by Sample.Process.
 	Processes map[string]Process `json:"processes,omitempty"`
+	// Used holds what each replica had used of the processors, by Replica.ID.
+	Used map[string]Usage `json:"used,omitempty"`
 	// Count is how many replicas there were after the last run.
 	Count int `json:"count"`
 	// Moving is the count that a move which was begun leads to; nil between
@@ -79,6 +84,12 @@ type State struct {
 	Moving *int `json:"moving,omitempty"`
 	// Kept is when somebody else raised the count; zero for never.
 	Kept time.Time `json:"kept,omitzero"`
+	// Cliff is the last fall of the load that looked like a fault; nil for none.
+	Cliff *Cliff `json:"cliff,omitempty"`
+	// Direction is that of the last move, 1 or -1; 0 before there was one. Turns are
+	// when it changed in the last hour.
+	Direction int         `json:"direction,omitempty"`
+	Turns     []time.Time `json:"turns,omitempty"`
 	// Lowered holds the lowerings of the last day.
 	Lowered []Lowering `json:"lowered,omitempty"`
 	// Doubts counts the doubtful runs in a row.
@@ -118,12 +129,13 @@ const (
 )
 
 // clone copies s so that the copy shares nothing with it that is ever changed:
-// Processes is made anew by each run.
+// Processes, Used and Cliff are made anew by each run that changes them.
 func (s State) clone() State {
 	if s.History != nil { // with room for the reading of this run
 		s.History = append(make([]Point, 0, len(s.History)+1), s.History...)
 	}
 	s.Lowered = slices.Clone(s.Lowered)
+	s.Turns = slices.Clone(s.Turns)
 	if s.Moving != nil {
 		to := *s.Moving
 		s.Moving = &to
@@ -215,6 +227,7 @@ func (s State) Settle(d Decision, now time.Time, count int, settings string, fai
 	next.Moving = nil
 	next.Count = count
 	next.Zeroed = d.To == 0 && count == 0
+	next.turned(d.From, count, now)
 	if count < d.From && d.To < d.From {
 		next.Lowered = append(next.Lowered, Lowering{Time: now, Replicas: d.From - count})
 	}

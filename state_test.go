@@ -28,8 +28,8 @@ func TestHistoryForgetsNothing(t *testing.T) {
 			s.read(p)
 			policy := Policy{Max: 1 + random.IntN(12), Min: 1, Target: 35, Cooldown: time.Duration(random.IntN(20)) * time.Minute}
 			count := random.IntN(14)
-			want := stabilize(policy, all, time.Time{}, count, now)
-			if got := stabilize(policy, s.History, time.Time{}, count, now); got != want {
+			want := stabilize(policy, State{History: all}, count, now)
+			if got := stabilize(policy, s, count, now); got != want {
 				t.Fatalf("at %s, %d replicas, cooldown %s:\n got %+v of %v\nwant %+v of %v", now, count, policy.Cooldown, got, s.History, want, all)
 			}
 		}

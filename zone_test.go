@@ -23,7 +23,7 @@ func TestOneZone(t *testing.T) {
 	}
 	decide(noon, time.UTC, 4, 150)
 	decide(noon.Add(3*time.Minute), time.UTC, 4, 150)
-	got := decide(noon.Add(4*time.Minute), time.FixedZone("", 3*3600), 4, 10).Sentence()
+	got := decide(noon.Add(4*time.Minute), time.FixedZone("", 3*3600), 4, 31).Sentence()
 	if !strings.Contains(got, "150 rps at 15:03:00, held until 15:06:00. Next: ") || !strings.HasSuffix(got, "held until 15:06:00") {
 		t.Error(got)
 	}

@@ -105,7 +105,7 @@ func (s *soaked) minute(n int) {
 	s.ask(ctx, "/metrics")
 	s.ask(ctx, "/api/v1/services")
 	name := fmt.Sprintf("s%d", n%len(s.pages.said))
-	s.ask(ctx, "/api/v1/services/" + name + "/history?from=" + time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
+	s.ask(ctx, "/api/v1/services/"+name+"/history?from="+time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
 	switch n % 30 {
 	case 7: // a configuration that is wrong, and the right one, changed
 		s.write(s.text + "  more: {mim: 1}\n")

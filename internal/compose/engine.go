@@ -201,6 +201,7 @@ type details struct {
 	RestartCount int
 	State        struct {
 		Status    string
+		Pid       int
 		ExitCode  int
 		OOMKilled bool
 		Error     string
@@ -220,7 +221,9 @@ type details struct {
 		}
 	}
 	HostConfig struct {
-		PortBindings map[string][]struct{ HostPort string }
+		PortBindings        map[string][]struct{ HostPort string }
+		NanoCpus            int64
+		CpuQuota, CpuPeriod int64
 	}
 	NetworkSettings struct {
 		Ports    map[string][]struct{ HostIP, HostPort string }

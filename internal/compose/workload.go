@@ -192,6 +192,7 @@ func (w *Workload) Observe(ctx context.Context) (autoscale.Replicas, error) {
 	for _, one := range w.seen.replicas {
 		r.Running = append(r.Running, one.Replica)
 	}
+	w.use(ctx, &r)
 	if !w.project.carried && r.Current > 0 {
 		r.Warnings = append(r.Warnings, w.notCarried().Error())
 	}

@@ -198,9 +198,12 @@ func (w *Workload) Observe(context.Context) (autoscale.Replicas, error) {
 		}
 	}
 	w.mu.Unlock()
-	usage := usages(supervisors)
+	usage, now := usages(supervisors), time.Now()
 	for i, r := range seen.Running {
-		seen.Running[i].Usage = usage[of[r.ID]]
+		if used, known := usage[of[r.ID]]; known {
+			used.Time = now
+			seen.Running[i].Usage = used
+		}
 	}
 	seen.Current = len(seen.Running)
 	return seen, nil
