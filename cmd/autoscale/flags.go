@@ -19,8 +19,8 @@ import (
 // flags are the contract's, of one decision. The commands beside it take them
 // too, so that a line that works can be given to each.
 type flags struct {
-	Provider provider `required:"" placeholder:"compose|k8s" help:"What runs the service: compose, k8s."`
-	Service  string   `default:"app" placeholder:"app" help:"The Compose service, or the Deployment."`
+	Provider provider `required:"" placeholder:"compose|k8s" help:"What runs the service: compose, k8s; with autoscale run also process."`
+	Service  string   `default:"app" placeholder:"app" help:"The Compose service, or the Deployment, or what processes are called."`
 
 	Min       whole     `group:"number" required:"" placeholder:"N" help:"Fewest replicas."`
 	Max       whole     `group:"number" required:"" placeholder:"N" help:"Most replicas."`
@@ -72,18 +72,19 @@ type provider string
 
 // The providers that there are.
 const (
-	composed provider = "compose"
-	k8s      provider = "k8s"
+	composed  provider = "compose"
+	k8s       provider = "k8s"
+	processes provider = "process"
 )
 
 // UnmarshalText reads a provider's name.
 func (p *provider) UnmarshalText(text []byte) error {
 	switch *p = provider(text); *p {
-	case composed, k8s:
+	case composed, k8s, processes:
 	case "kubernetes":
 		*p = k8s
 	default:
-		return fmt.Errorf("%q: give compose or k8s", text)
+		return fmt.Errorf("%q: give compose or k8s, or process with autoscale run", text)
 	}
 	return nil
 }
@@ -99,6 +100,14 @@ func (c *flags) policy() autoscale.Policy {
 // check looks for what is wrong in the flags themselves. It is not kong's
 // Validate, which would complain of zeros before it says which flags are missing.
 func (c *flags) check() error {
+	if c.Provider == processes {
+		return errors.New("--provider=process: the replicas end with the program that started them, so that one decision would leave none; use: autoscale run --provider=process … -- ./app")
+	}
+	return c.checkLine()
+}
+
+// checkLine is check for those that may own replicas.
+func (c *flags) checkLine() error {
 	var errs []error
 	if c.Service == "" {
 		errs = append(errs, errors.New("--service is empty; name the Compose service, or the Deployment"))
@@ -108,7 +117,8 @@ func (c *flags) check() error {
 	if c.Provider == k8s {
 		errs = append(errs, c.checkKubernetes())
 	}
-	if c.Provider == composed && c.Min == 0 && (each || c.MetricsScope != "service") {
+	seen := c.MetricsScope == "service" || c.Provider == processes && len(c.MetricsURL) == 0
+	if c.Provider != k8s && c.Min == 0 && (each || !seen) {
 		errs = append(errs, errors.New("--min=0: without a replica nobody would see the load come back; set --min=1, or read a proxy's metrics and say --metrics-scope=service"))
 	}
 	if each && c.MetricsScope == "service" {
@@ -119,6 +129,9 @@ func (c *flags) check() error {
 	}
 	if c.Wait != nil && *c.Wait < 0 {
 		errs = append(errs, fmt.Errorf("--wait=%v: a time cannot be below 0; leave it away to derive it from the health check", time.Duration(*c.Wait)))
+	}
+	if c.Provider == processes && len(c.MetricsURL) == 0 {
+		return errors.Join(errs...)
 	}
 	_, err := prometheus.New(c.source())
 	return errors.Join(append(errs, err)...)

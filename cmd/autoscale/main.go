@@ -32,7 +32,7 @@ const (
 // cli is the command line.
 type cli struct {
 	Scale    scaleCommand    `cmd:"" default:"withargs" help:"One decision, applied: read the load, compute the replicas, set them, exit. For cron, systemd timers, CI and hands."`
-	Run      runCommand      `cmd:"" help:"The same decisions again and again, for many services, from one file."`
+	Run      runCommand      `cmd:"" help:"The same decisions again and again, for many services, from one file; or for one, whose processes it runs itself."`
 	Doctor   doctorCommand   `cmd:"" help:"Check a set-up before it is switched on: every finding with its remedy."`
 	Schedule scheduleCommand `cmd:"" help:"Print, install, remove and look at the cron line or the systemd timer that runs it again and again."`
 	Status   statusCommand   `cmd:"" help:"Where each service stands, by the last run."`
@@ -168,7 +168,7 @@ func newParser(ctx context.Context, out, errs io.Writer, done func(int), s strea
 func kongGroups() kong.Option {
 	return kong.ExplicitGroups([]kong.Group{
 		{Key: "number", Title: "The number:"}, {Key: "readings", Title: "Readings:"},
-		{Key: "compose", Title: "Compose:"}, {Key: "k8s", Title: "Kubernetes:"}, {Key: "run", Title: "This run:"},
+		{Key: "compose", Title: "Compose:"}, {Key: "k8s", Title: "Kubernetes:"}, {Key: "process", Title: "Processes:"}, {Key: "run", Title: "This run:"},
 		{Key: "load", Title: "The load:"}, {Key: "open", Title: "At a pace of its own:"}, {Key: "http", Title: "HTTP:"}, {Key: "capacity", Title: "What the server carries:"},
 		{Key: "report", Title: "The report:"},
 	})
@@ -184,11 +184,11 @@ func lookBack(parser *kong.Kong) {
 		switch command.Name {
 		case "status", "explain":
 			ownFirst(command, decision, "project-dir", "state-file", "output")
-		case "doctor", "rollback", "pause", "hold", "resume":
+		case "doctor", "rollback", "pause", "hold", "resume", "run":
 			ownFirst(command, decision)
 		}
 		switch command.Name {
-		case "status", "explain", "rollback", "pause", "hold", "resume":
+		case "status", "explain", "rollback", "pause", "hold", "resume", "run":
 			for _, flag := range command.Flags {
 				flag.Required = command.Name == "hold" && flag.Name == "replicas"
 				if flag.Name == "service" && (command.Name == "status" || command.Name == "explain") { // all, unless one is named

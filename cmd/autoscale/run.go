@@ -1,17 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
 	sd "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/fsnotify/fsnotify"
 
@@ -33,12 +37,14 @@ const (
 
 // runCommand is the daemon.
 type runCommand struct {
+	flags
 	Config string `placeholder:"FILE" help:"The configuration; default: autoscale.yaml here, else /etc/autoscale/autoscale.yaml."`
 	Check  bool   `help:"Validate the configuration, print what is in force, and end."`
-	DryRun bool   `help:"Decide, remember and show, and change nothing: as mode: observe for every service."`
 	Log    string `enum:"text,json" default:"text" placeholder:"text" help:"How the log is written: text, json."`
+	ofFlags
 
-	clocks clocks // nil for the machine's
+	clocks clocks                     // nil for the machine's
+	output func(replica, line string) // takes what replicas write; nil for nobody
 }
 
 // Help is what stands below the flags' summary.
@@ -46,6 +52,15 @@ func (c *runCommand) Help() string {
 	return `Makes the same decisions as a line in cron, for each service of the file at its own
 interval. The file is read again when it changes, or on SIGHUP; one that is wrong is
 reported, and the one before stays in force.
+
+Of one service the flags of such a line do instead of a file. With
+--provider=process it runs the replicas itself, behind a proxy that counts the
+requests: the program and its arguments stand behind --.
+
+  autoscale run --provider=process --min=1 --max=5 --rps-target=40 --interval=1s -- ./app --verbose
+
+With --check it prints the file that says the same. What is remembered then lies
+where one decision would leave it, so that status, explain, pause and hold find it.
 
 Exit status: 0 ended by SIGTERM or Ctrl-C; 1 it could not start; 2 the
 configuration is wrong, or a flag.`
@@ -66,27 +81,64 @@ func configPath(stated string) (string, error) {
 }
 
 // Run reads the configuration and looks after its services until ctx ends.
-func (c *runCommand) Run(ctx context.Context, s streams) error {
-	path, err := configPath(c.Config)
+func (c *runCommand) Run(ctx context.Context, s streams, line *kong.Context) error {
+	f, err := c.file(line)
 	if err != nil {
-		return usage(err)
-	}
-	f, err := readConfig(path)
-	if err != nil {
-		return exit{statusUsage, err}
+		return err
 	}
 	if c.Check {
 		return check(s, f)
 	}
-	var handler slog.Handler = slog.NewTextHandler(s.err, nil)
+	out := &logLines{out: s.err}
+	var handler slog.Handler = slog.NewTextHandler(out, nil)
 	if c.Log == "json" {
-		handler = slog.NewJSONHandler(s.err, nil)
+		handler = slog.NewJSONHandler(out, nil)
 	}
-	d, err := c.open(f, slog.New(handler))
+	log := slog.New(handler)
+	c.output = out.of(c.Log, log)
+	d, err := c.open(f, log)
 	if err != nil {
 		return err
 	}
 	return d.run(ctx)
+}
+
+// file is what is to be looked after: by the flags, or by a file.
+func (c *runCommand) file(line *kong.Context) (*config.File, error) {
+	stated := c.stated(line)
+	if len(stated) > 0 || len(c.Args) > 0 {
+		return c.byFlags(stated)
+	}
+	path, err := configPath(c.Config)
+	if err != nil {
+		return nil, usage(err)
+	}
+	f, err := readConfig(path)
+	if err != nil {
+		return nil, exit{statusUsage, err}
+	}
+	return f, nil
+}
+
+// logLines is where a log goes, and what replicas write, a line at a time.
+type logLines struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+// Write writes b as a whole.
+func (l *logLines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.Write(b)
+}
+
+// of tells what replicas write, in the way of a log.
+func (l *logLines) of(kind string, log *slog.Logger) func(replica, line string) {
+	if kind == "json" {
+		return func(replica, line string) { log.Info(line, "replica", replica) }
+	}
+	return func(replica, line string) { _, _ = fmt.Fprintf(l, "%s | %s\n", replica, line) } // as a log does
 }
 
 // readConfig reads a configuration and everything in it that another room reads.
@@ -98,7 +150,13 @@ func readConfig(path string) (*config.File, error) {
 	var all config.Problems
 	for _, s := range f.Services {
 		at := "services." + s.Name
+		if s.Provider == string(processes) {
+			all = append(all, f.Locate(at, processConfig(s).Check())...)
+		}
 		for i, source := range s.Sources {
+			if len(source.MetricsURL) == 0 {
+				continue // a proxy counts
+			}
 			c := flagsOf(f, s, false)
 			c.setSource(source)
 			_, err := prometheus.New(c.source())
@@ -143,12 +201,14 @@ type daemonRun struct {
 	daemon  control.Daemon
 	past    *past
 	server  *web.Server
+	owner   *owner
 	unlock  func()
 }
 
 // open makes everything ready; nothing is looked after yet.
 func (c *runCommand) open(f *config.File, log *slog.Logger) (*daemonRun, error) {
 	r := &daemonRun{command: c, file: f, log: log}
+	r.owner = newOwner(c.output, func(service, text string) { log.Info(text, "service", service) })
 	if err := os.MkdirAll(f.State, 0o755); err != nil {
 		return nil, fmt.Errorf("the state folder cannot be made: %w; name another with state: in %s", err, f.Path)
 	}
@@ -175,6 +235,7 @@ func (c *runCommand) open(f *config.File, log *slog.Logger) (*daemonRun, error) 
 		return nil, err
 	}
 	r.daemon.Stepped = r.stepped
+	r.owner.want(f.Services)
 	r.daemon.Set(r.services(f))
 	r.server.Reloaded(nil)
 	return r, nil
@@ -197,7 +258,10 @@ func (r *daemonRun) services(f *config.File) []control.Service {
 			Identity: fmt.Sprint(s.Identity(), f.State),
 			Open: func() control.Stepper {
 				x := newStepper(f, s, r.command.DryRun, func(text string) { log.Info(text) }, func(record store.Record) error { return r.past.append(s.Name, record) })
-				x.clocks = r.command.clocks
+				x.clocks, x.owner = r.command.clocks, r.owner
+				if f.Path == "" {
+					r.command.remembers(x)
+				}
 				return x
 			},
 		})
@@ -210,11 +274,14 @@ func (r *daemonRun) run(ctx context.Context) error {
 	defer r.close()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	watcher, err := watch(r.file.Path)
-	if err != nil {
-		r.log.Warn("changes of the configuration go unseen; send SIGHUP after one", "error", err)
-	} else {
-		defer watcher.Close()
+	var watcher *fsnotify.Watcher
+	if r.file.Path != "" {
+		var err error
+		if watcher, err = watch(r.file.Path); err != nil {
+			r.log.Warn("changes of the configuration go unseen; send SIGHUP after one", "error", err)
+		} else {
+			defer watcher.Close()
+		}
 	}
 	served, looked := make(chan error, 1), make(chan struct{})
 	go func() {
@@ -228,15 +295,17 @@ func (r *daemonRun) run(ctx context.Context) error {
 		r.daemon.Run(ctx)
 		close(looked)
 	}()
-	r.log.Info("looks after the services", "config", r.file.Path, "services", len(r.file.Services), "listen", shownAddr(r.server))
+	r.log.Info("looks after the services", "config", cmp.Or(r.file.Path, "flags"), "services", len(r.file.Services), "listen", shownAddr(r.server))
 	r.notify(sd.SdNotifyReady)
-	r.tend(ctx, watcher)
+	r.tend(ctx, watcher, func() { stop(errors.New("the terminal is gone")) })
 	r.notify(sd.SdNotifyStopping)
+	r.owner.end()
 	select {
 	case <-looked:
 	case <-time.After(endWithin):
 		r.log.Warn("a step is under way still; what it began goes on, and keeps others away until it has ended")
 	}
+	r.owner.wg.Wait() // those have a limit of their own
 	return <-served
 }
 
@@ -248,8 +317,9 @@ func shownAddr(s *web.Server) string {
 }
 
 // tend reads the configuration again when it changes, and tells systemd that all
-// is well, until ctx ends.
-func (r *daemonRun) tend(ctx context.Context, watcher *fsnotify.Watcher) {
+// is well, until ctx ends. Without a file a hang-up is what it is to most
+// programs: the end.
+func (r *daemonRun) tend(ctx context.Context, watcher *fsnotify.Watcher, end func()) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -265,6 +335,10 @@ func (r *daemonRun) tend(ctx context.Context, watcher *fsnotify.Watcher) {
 		select {
 		case <-ctx.Done():
 		case <-hangup:
+			if r.file.Path == "" {
+				end()
+				continue
+			}
 			r.reload()
 		case e, ok := <-changes:
 			switch {
@@ -340,6 +414,7 @@ func (r *daemonRun) reload() {
 		}
 	}
 	f.State = r.file.State
+	r.owner.want(f.Services)
 	r.daemon.Set(r.services(f))
 	same := slices.EqualFunc(f.Services, r.file.Services, func(a, b config.Service) bool { return a.Identity() == b.Identity() })
 	f.Listen, f.MetricsListen, f.Token, f.History = r.file.Listen, r.file.MetricsListen, r.file.Token, r.file.History

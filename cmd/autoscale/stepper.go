@@ -27,12 +27,18 @@ type stepper struct {
 	calendar calendar.Calendar
 	run      *composeRun // nil until the service was found
 	opened   error       // what is wrong in the configuration itself
-	paused   *autoscale.Pause
+
+	// Of services whose replicas are processes.
+	service   config.Service
+	dry       bool
+	owner     *owner
+	processes *processRun // nil until it is ready to run
+	paused    *autoscale.Pause
 }
 
 // newStepper makes what makes the steps of a service. Nothing is asked yet.
 func newStepper(f *config.File, s config.Service, dry bool, tell func(string), record func(store.Record) error) *stepper {
-	x := &stepper{flags: flagsOf(f, s, dry), sources: s.Sources}
+	x := &stepper{flags: flagsOf(f, s, dry), sources: s.Sources, service: s, dry: dry}
 	x.tell, x.record, x.anyDir = tell, record, !s.DirGiven
 	x.calendar, x.opened = calendarOf(s)
 	return x
@@ -124,6 +130,8 @@ func (x *stepper) Step(ctx context.Context) control.Step {
 		c := scaleCommand{*x.flags}
 		c.Min, c.Max = whole(policy.Min), whole(policy.Max)
 		r = c.onKubernetes(ctx, streams{}, x.ProjectDir)
+	case x.Provider == processes:
+		r = x.onProcesses(ctx, policy)
 	default:
 		r = x.onCompose(ctx, policy)
 	}
@@ -139,10 +147,7 @@ func (x *stepper) onCompose(ctx context.Context, policy autoscale.Policy) result
 		}
 	}
 	r := x.run.step(ctx, policy)
-	x.paused = nil
-	if state, _, err := x.run.memory.Load(); err == nil && state.Pause.InForce(time.Now()) {
-		x.paused = state.Pause
-	}
+	x.paused = x.run.memory.paused()
 	if r.err != nil && !r.decided && !errors.Is(r.err, compose.ErrNotRunning) {
 		x.Close()
 	}
@@ -182,14 +187,21 @@ func (x *stepper) missed(ctx context.Context) error {
 
 // Pause leaves the count alone, or holds it; nil ends that.
 func (x *stepper) Pause(ctx context.Context, p *autoscale.Pause) error {
-	if x.Provider == k8s {
+	switch x.Provider {
+	case k8s:
 		return errors.New("on Kubernetes the HPA goes on scaling, whatever is paused here")
+	case processes:
+		return writePause(ctx, store.Open(x.StateFile), x.processKey(), p, nil)
 	}
 	return x.write(ctx, p, nil)
 }
 
-// Close ends the connection to the engine.
+// Close ends the connection to the engine, and leaves processes to their owner.
 func (x *stepper) Close() {
+	if x.processes != nil {
+		x.owner.leave(x.service, x.processes.w)
+	}
+	x.processes = nil
 	if x.run != nil {
 		x.run.w.Close()
 	}

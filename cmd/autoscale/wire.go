@@ -363,6 +363,14 @@ func (m *memory) Save(s autoscale.State) error {
 	return err
 }
 
+// paused is the pause in force; nil for none.
+func (m *memory) paused() *autoscale.Pause {
+	if state, _, err := m.Load(); err == nil && state.Pause.InForce(time.Now()) {
+		return state.Pause
+	}
+	return nil
+}
+
 // begin remembers, before --start acts, what stood until then.
 func (m *memory) begin(now autoscale.Instant, count int) error {
 	state, _, err := m.Load()

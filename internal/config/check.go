@@ -49,7 +49,7 @@ func (r *reader) sourceAt(path string, i int) string {
 // check looks for what is wrong in a service as a whole.
 func (r *reader) check(s Service, path string) {
 	for _, needed := range []struct{ key, example string }{
-		{"provider", "what runs it: provider: compose, or provider: k8s"},
+		{"provider", "what runs it: provider: compose, provider: k8s, or provider: process"},
 		{"min", "the fewest replicas, such as min: 1"},
 		{"max", "the most replicas, such as max: 5"},
 	} {
@@ -83,10 +83,15 @@ func (r *reader) check(s Service, path string) {
 func (r *reader) checkProvider(s Service, path string) {
 	for _, f := range fields(typeOf[Service]()) {
 		if at := join(path, f.key); !f.isFor(s.Provider) && r.spots[at] != nil {
-			r.add(at, "is for provider: %s, and this service has provider: %s; leave it away", f.tag.Get("provider"), s.Provider)
+			r.add(at, "is for provider: %s, and this service has provider: %s; leave it away", strings.Join(f.providers(), " or "), s.Provider)
 		}
 	}
-	if s.Provider != "k8s" {
+	switch s.Provider {
+	case "process":
+		r.checkProcess(s, path)
+		return
+	case "k8s":
+	default:
 		return
 	}
 	if s.Mode == autoscale.RaiseOnly {
@@ -97,6 +102,19 @@ func (r *reader) checkProvider(s Service, path string) {
 	}
 	if s.Cooldown > time.Hour {
 		r.report(path, "--cooldown=%s: an HPA's stabilization window is at most an hour; write --cooldown=1h or less", showDuration(s.Cooldown))
+	}
+}
+
+// checkProcess looks for what is wrong with a service whose replicas are processes.
+func (r *reader) checkProcess(s Service, path string) {
+	switch {
+	case !r.stated(path, "command"):
+		r.add(path, "command is missing; write the program of one replica and its arguments, such as command: [./app, --verbose]")
+	case len(s.Command) == 1 && strings.ContainsAny(s.Command[0], " \t") && r.spots[r.from(path, "command")+"[0]"] == nil:
+		r.add(r.from(path, "command"), "is one text, and no shell takes it apart; write a list of words: [%s]", strings.Join(strings.Fields(s.Command[0]), ", "))
+	}
+	if s.Apply != "always" {
+		r.report(path, "--apply=%s: the processes are the daemon's own; leave it away, or write mode: observe to have their number left alone", s.Apply)
 	}
 }
 
@@ -127,14 +145,34 @@ func (r *reader) checkSource(s Service, source Source, path, at string) {
 	if each && source.MetricsScope == "service" {
 		r.report(at, "--metrics-scope=service: a URL with {replica} speaks for one replica; leave one of the two away")
 	}
-	if s.Provider != "compose" {
+	if s.Provider == "process" {
+		r.checkProcessSource(source, at)
+	}
+	if s.Provider == "k8s" || len(source.MetricsURL) == 0 {
 		return
 	}
 	if s.Min == 0 && r.stated(path, "min") && (each || source.MetricsScope != "service") {
 		r.report(path, "--min=0: without a replica nobody would see the load come back; write --min=1, or read a proxy's metrics and write metrics-scope: service")
 	}
-	if each && s.Apply == "never" {
+	if each && s.Apply == "never" && s.Provider == "compose" {
 		r.report(path, "--apply=never: {replica} needs the engine, which is not asked; give a URL that speaks for the whole service")
+	}
+}
+
+// checkProcessSource looks for what a source of a service of processes cannot have.
+func (r *reader) checkProcessSource(source Source, at string) {
+	for i, url := range source.MetricsURL {
+		if strings.Contains(url.Reveal(), "{replica}:") {
+			r.add(r.item(r.from(at, "metrics-url"), i), "{replica} stands for address and port of a process; write it without a port: http://{replica}/metrics")
+		}
+	}
+	if len(source.MetricsURL) > 0 {
+		return
+	}
+	for _, key := range []string{"metrics-scope", "rps-metric", "rps-metric-type", "metrics-header"} {
+		if path := join(at, key); r.spots[path] != nil {
+			r.add(path, "is about a metrics page, and the proxy's own count is read; write metrics-url, or leave it away")
+		}
 	}
 }
 
@@ -188,9 +226,16 @@ func (r *reader) checkListen(f *File) {
 // checkTwins looks for services that scale the same workload, as far as that can
 // be told.
 func (r *reader) checkTwins(services []Service) {
-	seen := map[string]string{}
+	seen, proxies := map[string]string{}, map[string]string{}
 	for _, s := range services {
 		where := "in " + s.ProjectDir
+		path := ofService(s.Name)
+		if first := proxies[s.Proxy]; s.Provider == "process" {
+			if first != "" {
+				r.add(path, "has the same proxy: %s as %s on line %d; write another address for one of the two", s.Proxy, first, r.spots[first].Line)
+			}
+			proxies[s.Proxy] = path
+		}
 		switch {
 		case s.Provider == "k8s":
 			where = fmt.Sprintf("in namespace %s of context %s", cmp.Or(s.Namespace, "(default)"), cmp.Or(s.Context, "(default)"))
@@ -199,7 +244,6 @@ func (r *reader) checkTwins(services []Service) {
 		}
 		workload := fmt.Sprintf("service %s %s", s.Service, where)
 		key := strings.Join([]string{s.Provider, s.Kubeconfig, workload}, "\x00")
-		path := ofService(s.Name)
 		if first := seen[key]; first != "" && s.Provider != "" {
 			r.add(path, "is the same workload as %s on line %d: %s; leave one of the two away, or tell them apart by service, project-dir, project-name or namespace", first, r.spots[first].Line, workload)
 			continue

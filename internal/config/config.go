@@ -13,7 +13,7 @@
 //	enum      the words that there are
 //	atleast,
 //	atmost    bounds
-//	provider  the only provider that it is for
+//	provider  the only providers that it is for
 //	needed    in a list: at least one
 //	mask      what String shows of a Secret: "url" or "header"; else nothing
 package config
@@ -24,6 +24,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"reflect"
 	"time"
 
 	"github.com/five-keys/autoscale"
@@ -64,9 +65,9 @@ type History struct {
 type Service struct {
 	// Name is its label in the file, unique in it.
 	Name string `yaml:"-"`
-	// Provider is "compose" or "k8s".
-	Provider string `yaml:"provider" enum:"compose,k8s,kubernetes" help:"What runs the service. Required."`
-	Service  string `yaml:"service" help:"The Compose service, or the Deployment; default: the label it stands under."`
+	// Provider is "compose", "k8s" or "process".
+	Provider string `yaml:"provider" enum:"compose,k8s,kubernetes,process" help:"What runs the service; process: this daemon itself. Required."`
+	Service  string `yaml:"service" help:"The Compose service, or the Deployment, or what processes are called; default: the label it stands under."`
 	// Interval is the time from one step to the next.
 	Interval time.Duration `yaml:"interval" atleast:"1s" help:"Time from one step to the next; default: the interval above all services."`
 
@@ -101,8 +102,17 @@ type Service struct {
 	Profile     []string `yaml:"profile" provider:"compose" help:"Compose profiles."`
 	Docker      string   `yaml:"docker" default:"docker" provider:"compose" help:"The docker command."`
 	// Wait is nil where the health check tells.
-	Wait  *time.Duration `yaml:"wait" zero:"auto" atleast:"0s" provider:"compose" help:"How long a new replica may take to be healthy; auto: by its health check, at least 60 s."`
+	Wait  *time.Duration `yaml:"wait" zero:"auto" atleast:"0s" provider:"compose,process" help:"How long a new replica may take to be healthy; auto: by its health check, at least 60 s."`
 	Start bool           `yaml:"start" provider:"compose" help:"Start min replicas where none runs."`
+
+	// Command is the program and its arguments.
+	Command []string `yaml:"command" provider:"process" help:"The program that each replica runs, and its arguments, as a list; no shell reads them. {port} in them, and PORT in the environment, say where it is to listen, at 127.0.0.1. Required."`
+	// Proxy is host:port.
+	Proxy string `yaml:"proxy" default:"127.0.0.1:8080" provider:"process" help:"Address of the proxy in front of the replicas."`
+	// HealthPath is empty where a connection is enough.
+	HealthPath string        `yaml:"health-path" provider:"process" help:"What a healthy replica answers with a status from 200 to 399, such as /healthz; default: it is healthy once it accepts a connection."`
+	Drain      time.Duration `yaml:"drain" default:"10s" atleast:"0s" provider:"process" help:"How long a replica that leaves may take to finish its requests, streams included."`
+	Grace      time.Duration `yaml:"grace" default:"10s" atleast:"0s" provider:"process" help:"How long a replica may take to end after SIGTERM, until it is killed."`
 
 	Namespace string `yaml:"namespace" provider:"k8s" help:"The Deployment's namespace; default: the context's own."`
 	Context   string `yaml:"context" provider:"k8s" help:"The context in kubectl's configuration; default: the current one."`
@@ -117,8 +127,9 @@ type Service struct {
 type Source struct {
 	// Name is unique in its service; it may be empty where there is one only.
 	Name string `yaml:"name" help:"What it is called, and remembered under; default: its rps-metric."`
-	// MetricsURL are at least one; readings are summed.
-	MetricsURL   []Secret `yaml:"metrics-url" default:"http://localhost:8000/metrics" needed:"" mask:"url" help:"Prometheus text or OpenMetrics; readings of several are summed; {replica} stands for the address of each running replica."`
+	// MetricsURL are at least one; readings are summed. None stands for the requests
+	// at the proxy, where the provider is process.
+	MetricsURL   []Secret `yaml:"metrics-url" default:"http://localhost:8000/metrics" needed:"" mask:"url" help:"Prometheus text or OpenMetrics; readings of several are summed; {replica} stands for the address of each running replica. Default with provider: process: none, since the proxy counts the requests."`
 	MetricsScope string   `yaml:"metrics-scope" default:"auto" enum:"auto,service,replica" help:"What one URL speaks for."`
 	RPSMetric    string   `yaml:"rps-metric" default:"http_requests_per_second" help:"Gauge of current requests/s, or counter of requests; a selector narrows it: http_requests_total{code!~\"5..\"}."`
 	// RPSMetricType is "gauge", "counter", or empty where the page says it.
@@ -147,6 +158,14 @@ type document struct {
 	File     `yaml:",inline"`
 	Defaults Service            `yaml:"defaults" help:"Any key of a service: what holds where a service does not state it."`
 	Services map[string]Service `yaml:"services" jsonschema:"required,minProperties=1" help:"The services to scale, each under a label of its own."`
+}
+
+// With is a file that has one service, and nothing else stated.
+func With(s Service) *File {
+	f := &File{}
+	fill(reflect.ValueOf(f).Elem())
+	f.Services = []Service{s}
+	return f
 }
 
 // Policy is the service's part of its decisions.

@@ -139,6 +139,7 @@ services:
 		MaxUp: autoscale.Limit{Share: 0.5}, Mode: autoscale.Observe, Apply: "always", Sources: []Source{source},
 		ProjectDir: "/srv", DirGiven: true, ComposeFile: "deploy/compose.override.yml", Docker: "docker",
 		Kubeconfig: "/etc/autoscale/kube", CPUTarget: 75, HPAFile: "k8s/hpa.yaml", Kubectl: "kubectl",
+		Proxy: "127.0.0.1:8080", Drain: 10 * time.Second, Grace: 10 * time.Second,
 	}
 	wait := 90 * time.Second
 	shop := app

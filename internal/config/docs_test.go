@@ -20,8 +20,8 @@ func (s section) table() string {
 			value = "`" + f.otherwise() + "`"
 		}
 		meaning := f.tag.Get("help")
-		if only := f.tag.Get("provider"); only != "" {
-			meaning = "*" + only + "*: " + meaning
+		if only := f.providers(); only != nil {
+			meaning = "*" + strings.Join(only, ", ") + "*: " + meaning
 		}
 		if words := f.words(); words != nil {
 			meaning += " One of `" + strings.Join(words, "`, `") + "`."

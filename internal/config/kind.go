@@ -55,8 +55,16 @@ func (f field) filled() bool {
 
 // isFor reports whether f means something to a provider.
 func (f field) isFor(provider string) bool {
-	only := f.tag.Get("provider")
-	return only == "" || provider == "" || only == provider
+	only := f.providers()
+	return only == nil || provider == "" || slices.Contains(only, provider)
+}
+
+// providers are those that f is for; nil for all.
+func (f field) providers() []string {
+	if only := f.tag.Get("provider"); only != "" {
+		return strings.Split(only, ",")
+	}
+	return nil
 }
 
 func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }

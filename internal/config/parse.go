@@ -275,14 +275,21 @@ func (r *reader) sources(s Service, path string) []Source {
 		if source.RPSTarget == 0 {
 			all[i].RPSTarget = s.RPSTarget
 		}
+		if s.Provider == "process" && !r.stated(at, "metrics-url") {
+			all[i].MetricsURL = nil // the proxy counts
+		}
 	}
 	for i := range all {
 		if len(all) < 2 || all[i].Name != "" {
 			continue
 		}
-		name := all[i].RPSMetric
+		plain := all[i].RPSMetric
+		if len(all[i].MetricsURL) == 0 {
+			plain = "proxy"
+		}
+		name := plain
 		for n := 2; taken[name]; n++ {
-			name = fmt.Sprintf("%s (%d)", all[i].RPSMetric, n)
+			name = fmt.Sprintf("%s (%d)", plain, n)
 		}
 		taken[name], all[i].Name = true, name
 	}

@@ -39,7 +39,7 @@ func schema(t *testing.T) *jsonschema.Schema {
 // TestExamples: the shipped examples are right, for the daemon and for editors.
 func TestExamples(t *testing.T) {
 	editor := schema(t)
-	all := files(t, "../../examples/daemon/*.yaml")
+	all := append(files(t, "../../examples/daemon/*.yaml"), files(t, "../../examples/process/*.yaml")...)
 	if len(all) < 3 {
 		t.Errorf("only %d examples", len(all))
 	}
@@ -60,7 +60,7 @@ func TestExamples(t *testing.T) {
 
 // TestFullExample: the commented one has every key there is.
 func TestFullExample(t *testing.T) {
-	text := string(read(t, "../../examples/daemon/full.yaml")) + string(read(t, "../../examples/daemon/kubernetes.yaml"))
+	text := string(read(t, "../../examples/daemon/full.yaml")) + string(read(t, "../../examples/daemon/kubernetes.yaml")) + string(read(t, "../../examples/process/autoscale.yaml"))
 	for _, s := range sections() {
 		for _, f := range fields(s.typ) {
 			if !strings.Contains(text, f.key+":") {

@@ -39,6 +39,12 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.shown), nil }
 
 const hidden = "***"
 
+// SecretURL is a URL of which user, password and query are not to be seen.
+func SecretURL(text string) Secret { return masked(text, text, "url") }
+
+// SecretHeader is a header, "Name: value", of which the value is not to be seen.
+func SecretHeader(text string) Secret { return masked(text, text, "header") }
+
 // masked is the secret text of a field whose tag says how much of it may be seen.
 // written is the text as it stands in the file, *** for what came from elsewhere.
 func masked(text, written, mask string) Secret {

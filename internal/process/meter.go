@@ -46,7 +46,7 @@ func (m *meter) since(now mark) mark {
 const Metric = "proxy_requests_per_second"
 
 // Identity names what Read reads.
-func (w *Workload) Identity() string { return "requests at the proxy of " + w.cfg.Service }
+func (w *Workload) Identity() string { return "requests at the proxy of " + w.config().Service }
 
 // Read tells the load: requests that have reached the proxy since the last
 // reading, per second. Each is counted once, when it arrives, whatever becomes of

@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -103,7 +104,7 @@ func (c Config) program() (string, error) {
 // Workload is a service whose replicas are processes of this one. Its methods
 // may be called at the same time, but Set by one caller only.
 type Workload struct {
-	cfg      Config
+	cfg      atomic.Pointer[Config]
 	listener net.Listener
 	server   *http.Server
 	proxy    http.Handler
@@ -156,17 +157,36 @@ func Open(cfg Config) (*Workload, error) {
 	return w, nil
 }
 
+// filled is c with what stands for what was left away.
+func (c Config) filled() Config {
+	if c.Wait == 0 {
+		c.Wait = defaultWait
+	}
+	if c.Output == nil {
+		c.Output = func(string, string) {}
+	}
+	if c.Tell == nil {
+		c.Tell = func(string) {}
+	}
+	return c
+}
+
+// config is what the user says by now.
+func (w *Workload) config() *Config { return w.cfg.Load() }
+
+// Adjust takes over what may change while replicas run: HealthPath, for replicas
+// that start from now on, Wait, Drain, Grace, Output and Tell.
+func (w *Workload) Adjust(c Config) {
+	c = c.filled()
+	next := *w.config()
+	next.HealthPath, next.Wait, next.Drain, next.Grace, next.Output, next.Tell = c.HealthPath, c.Wait, c.Drain, c.Grace, c.Output, c.Tell
+	w.cfg.Store(&next)
+}
+
 func newWorkload(cfg Config) *Workload {
-	if cfg.Wait == 0 {
-		cfg.Wait = defaultWait
-	}
-	if cfg.Output == nil {
-		cfg.Output = func(string, string) {}
-	}
-	if cfg.Tell == nil {
-		cfg.Tell = func(string) {}
-	}
-	w := &Workload{cfg: cfg, opened: time.Now(), changed: make(chan struct{}), stopped: make(chan struct{})}
+	cfg = cfg.filled()
+	w := &Workload{opened: time.Now(), changed: make(chan struct{}), stopped: make(chan struct{})}
+	w.cfg.Store(&cfg)
 	w.meter.begin(w.opened)
 	w.open = w.launch
 	w.proxy = w.reverseProxy()
@@ -214,8 +234,8 @@ func (w *Workload) Observe(context.Context) (autoscale.Replicas, error) {
 // keeps nothing from being tried.
 func (w *Workload) settings() (string, error) {
 	sum := sha256.New()
-	fmt.Fprintln(sum, os.Getpid(), w.opened.UnixNano(), w.cfg.Dir, w.cfg.Command, w.cfg.Env)
-	path, err := w.cfg.program()
+	fmt.Fprintln(sum, os.Getpid(), w.opened.UnixNano(), w.config().Dir, w.config().Command, w.config().Env)
+	path, err := w.config().program()
 	if err == nil {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -234,13 +254,13 @@ func (w *Workload) launch(r *replica) (*backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no port for it: %w", err)
 	}
-	words := make([]string, len(w.cfg.Command))
-	for i, word := range w.cfg.Command {
+	words := make([]string, len(w.config().Command))
+	for i, word := range w.config().Command {
 		words[i] = strings.ReplaceAll(word, "{port}", strconv.Itoa(port))
 	}
 	program, err := launch{
-		name: r.name, words: words, dir: w.cfg.Dir, output: r.heard,
-		env: environ(os.Environ(), append(w.cfg.Env[:len(w.cfg.Env):len(w.cfg.Env)], "PORT="+strconv.Itoa(port))...),
+		name: r.name, words: words, dir: w.config().Dir, output: r.heard,
+		env: environ(os.Environ(), append(w.config().Env[:len(w.config().Env):len(w.config().Env)], "PORT="+strconv.Itoa(port))...),
 	}.start()
 	if err != nil {
 		return nil, err
@@ -248,6 +268,6 @@ func (w *Workload) launch(r *replica) (*backend, error) {
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	return &backend{
 		replica: r, program: program, address: address, started: time.Now(),
-		trip: transport(address), probe: probeOf(address, w.cfg.HealthPath),
+		trip: transport(address), probe: probeOf(address, w.config().HealthPath),
 	}, nil
 }

@@ -34,7 +34,7 @@ func (w *Workload) serve() {
 	go func() {
 		defer close(w.stopped)
 		if err := w.server.Serve(w.listener); !errors.Is(err, http.ErrServerClosed) {
-			w.cfg.Tell(fmt.Sprintf("the proxy of service %s has stopped: %v", w.cfg.Service, err))
+			w.config().Tell(fmt.Sprintf("the proxy of service %s has stopped: %v", w.config().Service, err))
 		}
 	}()
 }
@@ -78,7 +78,7 @@ func (w *Workload) take(ctx context.Context, tried []*backend, first bool) (*bac
 		return nil, fmt.Errorf("%w, and %d requests wait already", errNone, mostWaiting)
 	}
 	defer w.unqueue()
-	timeout := time.NewTimer(w.cfg.Wait)
+	timeout := time.NewTimer(w.config().Wait)
 	defer timeout.Stop()
 	for b == nil && err == nil {
 		select {
@@ -87,7 +87,7 @@ func (w *Workload) take(ctx context.Context, tried []*backend, first bool) (*bac
 		case <-ctx.Done():
 			err = ctx.Err()
 		case <-timeout.C:
-			err = fmt.Errorf("%w within %s", errNone, w.cfg.Wait)
+			err = fmt.Errorf("%w within %s", errNone, w.config().Wait)
 		}
 	}
 	return b, err
@@ -311,7 +311,7 @@ func (w *Workload) remark(format string, args ...any) {
 	}
 	w.remarked, w.unremarked = now, 0
 	w.mu.Unlock()
-	w.cfg.Tell(fmt.Sprintf(format, args...) + more)
+	w.config().Tell(fmt.Sprintf(format, args...) + more)
 }
 
 // remarks takes the words of net/http.

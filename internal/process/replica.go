@@ -57,7 +57,7 @@ type replica struct {
 // heard takes a line that the replica wrote.
 func (r *replica) heard(line string) {
 	r.lines.add(line)
-	r.w.cfg.Output(r.name, line)
+	r.w.config().Output(r.name, line)
 }
 
 // shown is the replica as the decision sees it. The caller holds w.mu.
@@ -112,7 +112,7 @@ func (r *replica) run() {
 			ends = 1
 		}
 		wait := backOff(ends)
-		r.w.cfg.Tell(fmt.Sprintf("%s %v; it is started again in %s%s", r.name, why, wait, r.lines.said(3)))
+		r.w.config().Tell(fmt.Sprintf("%s %v; it is started again in %s%s", r.name, why, wait, r.lines.said(3)))
 		if !r.pause(wait) {
 			return
 		}
@@ -187,7 +187,7 @@ type life struct {
 // follow follows the process until it is gone. The error says why it ended, or
 // had to be ended; nil where the replica left.
 func (l *life) follow() error {
-	deadline := time.NewTimer(l.r.w.cfg.Wait)
+	deadline := time.NewTimer(l.r.w.config().Wait)
 	defer deadline.Stop()
 	probe := time.NewTimer(0)
 	defer probe.Stop()
@@ -203,13 +203,13 @@ func (l *life) follow() error {
 		case <-l.r.wake:
 		case <-deadline.C:
 			if !l.ready {
-				l.end(l.r.w.cfg.Grace)
+				l.end(l.r.w.config().Grace)
 				return l.late()
 			}
 		case <-probe.C:
 			l.check()
 			if l.lost() {
-				l.end(l.r.w.cfg.Grace)
+				l.end(l.r.w.config().Grace)
 				return fmt.Errorf("is unhealthy (%w)", l.why)
 			}
 			probe.Reset(l.next())
@@ -223,7 +223,7 @@ func (l *life) late() error {
 	if l.why != nil {
 		said = fmt.Sprintf(" (%v)", l.why)
 	}
-	return fmt.Errorf("was not healthy within %s%s", l.r.w.cfg.Wait, said)
+	return fmt.Errorf("was not healthy within %s%s", l.r.w.config().Wait, said)
 }
 
 // next is the time until the next health check.
@@ -273,12 +273,12 @@ func (l *life) judge(err error) {
 			w.mu.Lock()
 			l.b.ready, r.sick = false, true
 			w.mu.Unlock()
-			w.cfg.Tell(fmt.Sprintf("%s is unhealthy and gets no new requests: %v", r.name, err))
+			w.config().Tell(fmt.Sprintf("%s is unhealthy and gets no new requests: %v", r.name, err))
 		}
 		return
 	}
 	if !l.since.IsZero() {
-		w.cfg.Tell(fmt.Sprintf("%s is healthy again", r.name))
+		w.config().Tell(fmt.Sprintf("%s is healthy again", r.name))
 	}
 	l.failed, l.since = 0, time.Time{}
 	w.mu.Lock()
@@ -310,7 +310,7 @@ func (l *life) lost() bool {
 		return false
 	}
 	idle := l.r.is(func() bool { return l.b.inflight == 0 })
-	return idle || time.Since(l.since) >= l.r.w.cfg.Drain
+	return idle || time.Since(l.since) >= l.r.w.config().Drain
 }
 
 // leave ends the process once its requests are finished, or have had time enough.
@@ -322,7 +322,7 @@ func (l *life) leave() bool {
 		var left time.Duration
 		r, w := l.r, l.r.w
 		w.mu.Lock()
-		left = w.earlier(began.Add(w.cfg.Drain), w.graceShare()).Sub(now)
+		left = w.earlier(began.Add(w.config().Drain), w.graceShare()).Sub(now)
 		back := !r.leaving
 		over := !back && (l.b.inflight == 0 || left <= 0 || r.kill)
 		open := l.b.inflight
@@ -333,9 +333,9 @@ func (l *life) leave() bool {
 			return false
 		case over:
 			if open > 0 {
-				w.cfg.Tell(fmt.Sprintf("%s ends with %d of its requests unfinished after %s", r.name, open, now.Sub(began).Round(time.Millisecond)))
+				w.config().Tell(fmt.Sprintf("%s ends with %d of its requests unfinished after %s", r.name, open, now.Sub(began).Round(time.Millisecond)))
 			}
-			l.end(w.cfg.Grace)
+			l.end(w.config().Grace)
 			return true
 		}
 		select {

@@ -81,7 +81,7 @@ func (m *move) raise(ctx context.Context, now, count int) error {
 	w.remember(failed, running)
 	switch {
 	case ctx.Err() != nil:
-		return errors.Join(err, fmt.Errorf("process: interrupted (%w) while raising service %q to %d; those that start go on", context.Cause(ctx), w.cfg.Service, count))
+		return errors.Join(err, fmt.Errorf("process: interrupted (%w) while raising service %q to %d; those that start go on", context.Cause(ctx), w.config().Service, count))
 	case err == nil && running == count:
 		m.note("%s; the new ones took %s to start", plural(running), time.Since(began).Round(10*time.Millisecond))
 	}
@@ -95,7 +95,7 @@ func (w *Workload) mayStart(now int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if now == 0 && time.Now().Before(w.again) {
-		return fmt.Errorf("process: no replica of service %q runs, after %d starts that failed; it is tried again within %s", w.cfg.Service, w.attempts, longestBackOff)
+		return fmt.Errorf("process: no replica of service %q runs, after %d starts that failed; it is tried again within %s", w.config().Service, w.attempts, longestBackOff)
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func (w *Workload) add() {
 	}
 	w.serial++
 	r := &replica{
-		w: w, number: number, name: w.cfg.Service + "-" + strconv.Itoa(number), began: time.Now(),
+		w: w, number: number, name: w.config().Service + "-" + strconv.Itoa(number), began: time.Now(),
 		id:   fmt.Sprintf("%d-%d", w.opened.UnixNano(), w.serial),
 		wake: make(chan struct{}, 1), first: make(chan error, 1), done: make(chan struct{}),
 	}
@@ -188,7 +188,7 @@ func (m *move) await(ctx context.Context) (failed []error, err error) {
 		<-r.done
 		said := r.lines.said(3)
 		if all := r.lines.all(); all != "" {
-			w.cfg.Tell(fmt.Sprintf("last lines of %s:\n%s", r.name, all))
+			w.config().Tell(fmt.Sprintf("last lines of %s:\n%s", r.name, all))
 		}
 		failed = append(failed, fmt.Errorf("process: new replica %s %w and was given up%s", r.name, why, said))
 	}
@@ -256,7 +256,7 @@ func (w *Workload) earlier(t time.Time, before time.Duration) time.Time {
 
 // graceShare is how much of the time that is left when everything ends is kept
 // for SIGTERM.
-func (w *Workload) graceShare() time.Duration { return min(w.cfg.Grace, endGrace) }
+func (w *Workload) graceShare() time.Duration { return min(w.config().Grace, endGrace) }
 
 // endGrace is the most time between SIGTERM and SIGKILL where everything ends
 // within a stated time.
@@ -272,7 +272,7 @@ func (w *Workload) Close(ctx context.Context) error {
 	if bounded {
 		w.ending = end
 	}
-	drain := time.Until(w.earlier(time.Now().Add(w.cfg.Drain), w.graceShare()))
+	drain := time.Until(w.earlier(time.Now().Add(w.config().Drain), w.graceShare()))
 	first := !w.closed
 	w.closed = true
 	w.mu.Unlock()
@@ -293,7 +293,7 @@ func (w *Workload) Close(ctx context.Context) error {
 		select {
 		case <-gone:
 		case <-time.After(killWait):
-			err = errors.Join(err, fmt.Errorf("process: replicas of service %q have not ended %s after SIGKILL; their processes hang in the kernel", w.cfg.Service, killWait))
+			err = errors.Join(err, fmt.Errorf("process: replicas of service %q have not ended %s after SIGKILL; their processes hang in the kernel", w.config().Service, killWait))
 		}
 	}
 	return errors.Join(err, w.cut())
