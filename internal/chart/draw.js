@@ -7,6 +7,7 @@
 //   per_right    so much on the left axis is as high as 1 on the right one
 //   bands        [{high, low, colour}]: the area between two series is filled
 //   shades       [{from, to, colour}]: stretches of x that are set off
+//   beside       of a series: it only bounds a band, and has no line
 //   zoomed(from, to), whole(), picked(x): what a person does with the mouse
 
 /** colour is one of look.css, by its name. */
@@ -124,7 +125,8 @@ function axes(c) {
 
 function lines(c) {
   return c.series.map((s) => ({
-    label: s.name, scale: s.right ? "right" : "y", stroke: colour(s.colour), width: s.dashed ? 1.5 : 2,
+    label: s.name, class: s.beside ? "u-beside" : undefined,
+    scale: s.right ? "right" : "y", stroke: s.beside ? undefined : colour(s.colour), width: s.beside ? 0 : s.dashed || s.fill ? 1.5 : 2,
     dash: s.dashed ? [6, 4] : undefined,
     fill: s.fill ? colour(s.colour) + "22" : undefined,
     paths: s.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
@@ -207,7 +209,7 @@ export function table(c) {
   xs(c).forEach((x, i) => {
     const row = body.insertRow();
     cell(row, "td", place(c, x));
-    for (const s of c.series) cell(row, "td", number(s.values[i]));
+    for (const s of c.series) cell(row, "td", typeof s.values[i] === "string" ? s.values[i] : number(s.values[i]));
   });
   return t;
 }

@@ -35,12 +35,14 @@ func (s *Server) getServices(w http.ResponseWriter, _ *http.Request) {
 		loaded.Error = err.Error()
 	}
 	answer(w, http.StatusOK, struct {
-		Version  string    `json:"version"`
-		Host     string    `json:"host"`
-		Now      time.Time `json:"now"`
-		Config   config    `json:"config"`
-		Services []service `json:"services"`
-	}{s.config.Version, s.config.Host, now, loaded, services})
+		Version string    `json:"version"`
+		Host    string    `json:"host"`
+		Now     time.Time `json:"now"`
+		// Changeable tells that there is a token: who shows it may change something.
+		Changeable bool      `json:"changeable"`
+		Config     config    `json:"config"`
+		Services   []service `json:"services"`
+	}{s.config.Version, s.config.Host, now, s.config.Token != "", loaded, services})
 }
 
 // config is the outcome of reading the configuration.

@@ -41,7 +41,7 @@ func newGuard(c Config) *guard {
 }
 
 // policy is what a page of ours may do: load what we serve ourselves.
-const policy = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+const policy = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 
 // around lets through to h what may get there.
 func (g *guard) around(h http.Handler) http.Handler {

@@ -23,6 +23,7 @@ func (s *Server) routes() []route {
 	const v1 = "/api/v1"
 	return []route{
 		{http.MethodGet, "/", true, s.root},
+		{http.MethodGet, "/page/{file}", true, pageFile},
 		{http.MethodGet, "/metrics", true, s.metrics().ServeHTTP},
 		{http.MethodGet, "/healthz", true, healthy},
 		{http.MethodGet, "/readyz", true, s.ready},
@@ -89,12 +90,6 @@ func exact(path string) string {
 		return path + "{$}"
 	}
 	return path
-}
-
-// root says in one line what there is.
-func (s *Server) root(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = fmt.Fprintf(w, "autoscale %s: the API is at /api/v1/services (docs/api.md describes it), metrics at /metrics, health at /healthz and /readyz\n", s.config.Version)
 }
 
 // answer writes v as JSON. A reader who has gone meanwhile is no error of ours.
