@@ -290,6 +290,7 @@ func (s *Source) scanBody(resp *http.Response, p *page) error {
 		return faultf(autoscale.Malformed, "it is encoded as %q, which was not asked for", encoding)
 	}
 	wanted := append(s.wanted[:len(s.wanted):len(s.wanted)], Selector{Name: processStart}, Selector{Name: processCPU})
+	wanted = append(wanted, s.flight...)
 	var err error
 	p.found, err = Scan(body, p.media == "application/openmetrics-text", wanted...)
 	var over errTooLarge

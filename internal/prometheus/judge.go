@@ -31,6 +31,7 @@ func (s *Source) judge(targets []target, pages []page) autoscale.Reading {
 		r.Samples = append(r.Samples, s.sample(t, pages[i], index, r.Kind))
 	}
 	r.Samples = perProcess(r.Samples)
+	r.Notes = append(r.Notes, s.noFlight(pages)...)
 	slices.SortStableFunc(r.Samples, func(a, b autoscale.Sample) int { return a.Time.Compare(b.Time) })
 	return r
 }
@@ -101,6 +102,12 @@ func (s *Source) sample(t target, p page, index int, kind autoscale.Kind) autosc
 	if !math.IsNaN(f.Sum) && !math.IsInf(f.Sum, 0) {
 		out.Value = f.Sum
 	}
+	out.Failed, out.Answered = f.Failed, f.Answered
+	if len(s.flight) > 0 {
+		if flying := p.found[len(s.wanted)+2]; flying.Fault == autoscale.OK {
+			out.InFlight = flying.Sum
+		}
+	}
 	const year10000 = 253402300800 // what follows cannot be written as JSON
 	if start := p.found[len(s.wanted)]; usable(start) && start.Sum > 0 && start.Sum < year10000 {
 		out.Started = millisTime(int64(math.Round(start.Sum * 1000)))
@@ -108,6 +115,27 @@ func (s *Source) sample(t target, p page, index int, kind autoscale.Kind) autosc
 	out.Verdict, out.Detail = s.verdict(t, p, index, kind)
 	out.Detail = s.hide(out.Detail)
 	return out
+}
+
+// noFlight tells that the requests being answered were asked for, and are on no
+// page that could be read.
+func (s *Source) noFlight(pages []page) []string {
+	if len(s.flight) == 0 {
+		return nil
+	}
+	read := false
+	for _, p := range pages {
+		if p.found == nil {
+			continue
+		}
+		if read = true; p.found[len(s.wanted)+2].Selected > 0 {
+			return nil
+		}
+	}
+	if !read {
+		return nil
+	}
+	return []string{fmt.Sprintf("no page has %s, which --inflight-metric names", s.flight[0])}
 }
 
 // usable reports whether a metric is on the page just once, so that it is one
@@ -260,8 +288,10 @@ func perProcess(samples []autoscale.Sample) []autoscale.Sample {
 		}
 		sum := &out[i]
 		sum.Value += add.Value
+		sum.Failed, sum.Answered, sum.InFlight = sum.Failed+add.Failed, sum.Answered+add.Answered, sum.InFlight+add.InFlight
 		switch {
-		case math.IsInf(sum.Value, 0):
+		case math.IsInf(sum.Value, 0) || math.IsInf(sum.Failed, 0) || math.IsInf(sum.Answered, 0) || math.IsInf(sum.InFlight, 0):
+			sum.Failed, sum.Answered, sum.InFlight = 0, 0, 0
 			sum.Value, sum.Verdict, sum.Detail = 0, autoscale.NotFinite, "the sum of the process's pages is not finite"
 		case sum.Verdict == add.Verdict:
 		case sum.Verdict == autoscale.OK:

@@ -14,8 +14,8 @@ const (
 	firstBuffer = 64 << 10
 	// maxLine bounds the memory that one page can take.
 	maxLine = 1 << 20
-	// maxWanted is how many selectors fit the marks of one byte.
-	maxWanted = 6
+	// maxWanted is how many selectors fit the marks of a line's first byte.
+	maxWanted = 8
 )
 
 // Found is what one page says about one wanted metric.
@@ -25,6 +25,10 @@ type Found struct {
 	Sum float64
 	// Selected counts these series, Named all that have the metric's name.
 	Selected, Named int
+	// Answered adds the values of all series of that name that tell with what status
+	// requests were answered (code="200", status="5xx"), Failed those of a status from
+	// 500 on.
+	Answered, Failed float64
 	// Type is the word after # TYPE and the metric's name, Base the same for the
 	// name less its suffix _total, _count or _bucket; empty where not stated.
 	Type, Base string
@@ -47,7 +51,7 @@ type BadPage struct {
 func (e *BadPage) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Reason) }
 
 // Scan reads a page in the text format 0.0.4, or in OpenMetrics 1.0 where
-// openMetrics is set, and gives for each wanted selector (at most six) what the
+// openMetrics is set, and gives for each wanted selector (at most eight) what the
 // page says. It keeps one line in memory at a time, and judges no lines but those
 // of the wanted metrics. The error is a *BadPage, or what reading r gave.
 func Scan(r io.Reader, openMetrics bool, wanted ...Selector) ([]Found, error) {
@@ -68,11 +72,11 @@ func Scan(r io.Reader, openMetrics bool, wanted ...Selector) ([]Found, error) {
 	return found, nil
 }
 
-// Marks of a line's first byte. The lower six bits say which wanted names begin
+// Marks of a line's first byte. The lower eight bits say which wanted names begin
 // with it.
 const (
-	markOther   = 1 << 7 // a comment, a brace, a blank: needs a closer look
-	markNothing = 1 << 6 // no entry begins so
+	markOther   = 1 << 9 // a comment, a brace, a blank: needs a closer look
+	markNothing = 1 << 8 // no entry begins so
 )
 
 type scanner struct {
@@ -85,7 +89,7 @@ type scanner struct {
 	escapes    bool // there is a backslash among them, perhaps
 	line       int  // number of lines before start
 	ended      bool // "# EOF" was seen
-	marks      [256]uint8
+	marks      [256]uint16
 	wants      []want
 	entry      entry
 	match      matchState
@@ -187,7 +191,7 @@ func (s *scanner) pass() int {
 
 // begins reports whether the line, with its line feed, is one of the wanted metrics
 // that are marked.
-func (s *scanner) begins(line []byte, mark uint8) bool {
+func (s *scanner) begins(line []byte, mark uint16) bool {
 	for i := range s.wants {
 		if mark>>i&1 == 1 && s.wants[i].begins(line) {
 			return true

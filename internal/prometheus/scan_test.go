@@ -224,9 +224,9 @@ func TestScanReadError(t *testing.T) {
 	if _, err := Scan(stuck{}, false, selector(t, "m")); !errors.Is(err, io.ErrNoProgress) {
 		t.Errorf("a reader that gives nothing: error %v", err)
 	}
-	seven := make([]Selector, 7)
-	if _, err := Scan(strings.NewReader(""), false, seven...); err == nil {
-		t.Error("seven selectors: no error")
+	nine := make([]Selector, maxWanted+1)
+	if _, err := Scan(strings.NewReader(""), false, nine...); err == nil {
+		t.Error("nine selectors: no error")
 	}
 }
 

@@ -37,6 +37,9 @@ type Config struct {
 	// Metric is the metric's name with an optional selector; "" is DefaultMetric.
 	// That one has names which are tried where it is absent.
 	Metric string
+	// InFlight is the gauge of the requests that are being answered, with an optional
+	// selector; "" for none.
+	InFlight string
 	// Type is "gauge", "counter", or "" for what the page or the name says.
 	Type string
 	// Headers are request headers as "Name: value". They are never printed.
@@ -63,6 +66,7 @@ type Source struct {
 	config    Config
 	addresses []address
 	wanted    []Selector // the metric and its fallbacks
+	flight    []Selector // the requests that are being answered; none where not asked for
 	header    http.Header
 	secrets   []string // never to be printed
 }
@@ -75,7 +79,7 @@ func New(c Config) (*Source, error) {
 	c.MaxAge = orElse(c.MaxAge, 5*time.Minute)
 	c.Scope = orElse(c.Scope, "auto")
 	s := &Source{config: c}
-	for _, check := range []func() error{s.checkFlags, s.setAddresses, s.setMetric, s.setHeaders} {
+	for _, check := range []func() error{s.checkFlags, s.setAddresses, s.setMetric, s.setInFlight, s.setHeaders} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -138,6 +142,18 @@ func (s *Source) setMetric() error {
 			s.wanted = append(s.wanted, Selector{Name: name})
 		}
 	}
+	return nil
+}
+
+func (s *Source) setInFlight() error {
+	if s.config.InFlight == "" {
+		return nil
+	}
+	selector, err := ParseSelector(s.config.InFlight)
+	if err != nil {
+		return fmt.Errorf("--inflight-metric: %w", err)
+	}
+	s.flight = []Selector{selector}
 	return nil
 }
 

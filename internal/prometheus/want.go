@@ -67,6 +67,7 @@ func (w *want) add(e *entry, m *matchState, line int) {
 		w.fault(autoscale.Malformed, "line %d: a label stands twice in one series: %s", line, excerpt(e.b))
 		return
 	}
+	w.addStatus(e, m)
 	if !m.selects(w.sel.matchers, e.labels) {
 		return
 	}
@@ -92,6 +93,29 @@ func (w *want) add(e *entry, m *matchState, line int) {
 		if t := millisTime(e.millis); w.Oldest.IsZero() || t.Before(w.Oldest) {
 			w.Oldest = t
 		}
+	}
+}
+
+// addStatus counts an entry that tells with what status requests were answered.
+func (w *want) addStatus(e *entry, m *matchState) {
+	if !(e.value >= 0) || math.IsInf(w.Answered+e.value, 0) {
+		return
+	}
+	for _, l := range e.labels {
+		switch string(m.plain(l.name)) {
+		case "code", "status", "status_code", "http_status_code", "http_response_status_code":
+		default:
+			continue
+		}
+		value := m.plain(l.value)
+		if len(value) != 3 || value[0] < '1' || value[0] > '5' {
+			continue
+		}
+		w.Answered += e.value
+		if value[0] == '5' {
+			w.Failed += e.value
+		}
+		return
 	}
 }
 
