@@ -31,11 +31,15 @@ type flags struct {
 	MaxDown   limit     `group:"number" placeholder:"N|N%" help:"Most replicas, or share of the current ones, that go in one cooldown."`
 	OnDoubt   safeCount `group:"number" default:"hold" placeholder:"hold|N" help:"Replicas to raise to after three doubtful runs in a row."`
 
-	MetricsURL    []string `group:"readings" name:"metrics-url" sep:"none" default:"http://localhost:8000/metrics" help:"Prometheus text or OpenMetrics; repeatable, readings are summed; {replica} stands for the address of each running replica."`
-	MetricsScope  string   `group:"readings" enum:"auto,service,replica" default:"auto" placeholder:"auto" help:"What one URL speaks for: auto, service, replica."`
-	RPSMetric     string   `group:"readings" name:"rps-metric" default:"${rps_metric}" placeholder:"${rps_metric}" help:"Gauge of current requests/s, or counter of requests; a selector narrows it: http_requests_total{code!~\"5..\"}."`
-	RPSMetricType string   `group:"readings" name:"rps-metric-type" enum:",gauge,counter" default:"" placeholder:"gauge|counter" help:"What the metric is, where the page does not say."`
-	MetricsHeader []string `group:"readings" sep:"none" placeholder:"NAME: VALUE" help:"Request header for the metrics page; repeatable, never printed."`
+	MaxReversals whole `group:"number" default:"6" placeholder:"6" help:"Changes of direction in an hour before the cooldown is lengthened; 0: any number."`
+	InFlight     rate  `group:"number" name:"inflight-target" placeholder:"N" help:"Requests one replica may be answering at once, before it counts as saturated."`
+
+	MetricsURL     []string `group:"readings" name:"metrics-url" sep:"none" default:"http://localhost:8000/metrics" help:"Prometheus text or OpenMetrics; repeatable, readings are summed; {replica} stands for the address of each running replica."`
+	MetricsScope   string   `group:"readings" enum:"auto,service,replica" default:"auto" placeholder:"auto" help:"What one URL speaks for: auto, service, replica."`
+	RPSMetric      string   `group:"readings" name:"rps-metric" default:"${rps_metric}" placeholder:"${rps_metric}" help:"Gauge of current requests/s, or counter of requests; a selector narrows it: http_requests_total{code!~\"5..\"}."`
+	RPSMetricType  string   `group:"readings" name:"rps-metric-type" enum:",gauge,counter" default:"" placeholder:"gauge|counter" help:"What the metric is, where the page does not say."`
+	InFlightMetric string   `group:"readings" name:"inflight-metric" placeholder:"NAME" help:"Gauge of the requests that are being answered, on the same pages."`
+	MetricsHeader  []string `group:"readings" sep:"none" placeholder:"NAME: VALUE" help:"Request header for the metrics page; repeatable, never printed."`
 
 	ComposeFile string   `group:"compose" default:"deploy/compose.override.yml" placeholder:"deploy/compose.override.yml" help:"Override file that carries the count."`
 	File        []string `group:"compose" short:"f" sep:"none" placeholder:"FILE" help:"Compose file, as the running project was started with; repeatable."`
@@ -94,6 +98,7 @@ func (c *flags) policy() autoscale.Policy {
 	return autoscale.Policy{
 		Min: int(c.Min), Max: int(c.Max), Target: float64(c.RPSTarget), Tolerance: float64(c.Tolerance), Cooldown: time.Duration(c.Cooldown),
 		MaxUp: c.MaxUp.Limit, MaxDown: c.MaxDown.Limit, OnDoubt: int(c.OnDoubt), Mode: c.Mode,
+		MaxReversals: int(c.MaxReversals), InFlight: float64(c.InFlight),
 	}
 }
 
@@ -133,6 +138,9 @@ func (c *flags) checkLine() error {
 	if c.Provider == processes && len(c.MetricsURL) == 0 {
 		return errors.Join(errs...)
 	}
+	if (c.InFlight > 0) != (c.InFlightMetric != "") {
+		errs = append(errs, errors.New("--inflight-metric and --inflight-target belong together: the gauge, and how much of it one replica may have"))
+	}
 	_, err := prometheus.New(c.source())
 	return errors.Join(append(errs, err)...)
 }
@@ -140,7 +148,7 @@ func (c *flags) checkLine() error {
 // source is the flags' part of the reading.
 func (c *flags) source() prometheus.Config {
 	return prometheus.Config{
-		URLs: c.MetricsURL, Scope: c.MetricsScope, Metric: c.RPSMetric, Type: c.RPSMetricType, Headers: c.MetricsHeader,
+		URLs: c.MetricsURL, Scope: c.MetricsScope, Metric: c.RPSMetric, Type: c.RPSMetricType, InFlight: c.InFlightMetric, Headers: c.MetricsHeader,
 	}
 }
 

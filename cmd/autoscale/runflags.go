@@ -129,6 +129,7 @@ func (c *runCommand) serviceOf(dir string, words []string) config.Service {
 		Name: c.Service, Provider: string(c.Provider), Service: c.Service, Interval: time.Duration(c.Interval),
 		Min: int(c.Min), Max: int(c.Max), RPSTarget: float64(c.RPSTarget), Tolerance: float64(c.Tolerance), Cooldown: time.Duration(c.Cooldown),
 		MaxUp: c.MaxUp.Limit, MaxDown: c.MaxDown.Limit, OnDoubt: int(c.OnDoubt), Mode: c.Mode, Apply: c.Apply,
+		MaxReversals: int(c.MaxReversals), InFlight: float64(c.InFlight),
 		ProjectDir: dir, ComposeFile: c.ComposeFile, File: c.File, ProjectName: c.ProjectName, EnvFile: c.EnvFile, Profile: c.Profile, Docker: c.Docker, Start: c.Start,
 		Command: words, Proxy: c.Proxy, HealthPath: c.HealthPath, Drain: time.Duration(c.Drain), Grace: time.Duration(c.Grace),
 		Namespace: c.Namespace, Context: c.Context, Kubeconfig: c.Kubeconfig, CPUTarget: c.CPUTarget, HPAFile: c.HPAFile, Kubectl: c.Kubectl,
@@ -140,7 +141,7 @@ func (c *runCommand) serviceOf(dir string, words []string) config.Service {
 		wait := time.Duration(*c.Wait)
 		s.Wait = &wait
 	}
-	source := config.Source{MetricsScope: c.MetricsScope, RPSMetric: c.RPSMetric, RPSMetricType: c.RPSMetricType, RPSTarget: float64(c.RPSTarget)}
+	source := config.Source{MetricsScope: c.MetricsScope, RPSMetric: c.RPSMetric, RPSMetricType: c.RPSMetricType, InFlightMetric: c.InFlightMetric, RPSTarget: float64(c.RPSTarget)}
 	for _, url := range c.MetricsURL {
 		source.MetricsURL = append(source.MetricsURL, config.SecretURL(url))
 	}

@@ -50,6 +50,7 @@ func flagsOf(f *config.File, s config.Service, dry bool) *flags {
 		Provider: provider(s.Provider), Service: s.Service,
 		Min: whole(s.Min), Max: whole(s.Max), RPSTarget: rate(s.RPSTarget), Cooldown: seconds(s.Cooldown), Tolerance: rate(s.Tolerance),
 		MaxUp: limit{s.MaxUp}, MaxDown: limit{s.MaxDown}, OnDoubt: safeCount(s.OnDoubt),
+		MaxReversals: whole(s.MaxReversals), InFlight: rate(s.InFlight),
 		ComposeFile: s.ComposeFile, File: s.File, ProjectName: s.ProjectName, EnvFile: s.EnvFile, Profile: s.Profile, Docker: s.Docker,
 		Namespace: s.Namespace, Context: s.Context, Kubeconfig: s.Kubeconfig, CPUTarget: s.CPUTarget, HPAFile: s.HPAFile, Kubectl: s.Kubectl,
 		ProjectDir: s.ProjectDir, Start: s.Start, Apply: s.Apply, Mode: s.Mode, Output: "json",
@@ -76,7 +77,7 @@ func (c *flags) setSource(s config.Source) {
 	for _, header := range s.MetricsHeader {
 		c.MetricsHeader = append(c.MetricsHeader, header.Reveal())
 	}
-	c.MetricsScope, c.RPSMetric, c.RPSMetricType = s.MetricsScope, s.RPSMetric, s.RPSMetricType
+	c.MetricsScope, c.RPSMetric, c.RPSMetricType, c.InFlightMetric = s.MetricsScope, s.RPSMetric, s.RPSMetricType, s.InFlightMetric
 }
 
 func calendarOf(s config.Service) (calendar.Calendar, error) {

@@ -71,6 +71,9 @@ func (r *reader) check(s Service, path string) {
 		r.report(path, "%v", err)
 	}
 	r.checkProvider(s, path)
+	if s.InFlight > 0 && !slices.ContainsFunc(s.Sources, func(s Source) bool { return s.InFlightMetric != "" }) {
+		r.report(path, "--inflight-target=%v: write inflight-metric as well, the gauge that it is of", s.InFlight)
+	}
 	for i, source := range s.Sources {
 		r.checkSource(s, source, path, r.sourceAt(path, i))
 	}
@@ -142,6 +145,9 @@ func (r *reader) checkSource(s Service, source Source, path, at string) {
 			r.add(r.item(r.from(at, "metrics-header"), i), `has to read "Name: value", on one line; write it so (it is not shown, as it may be secret)`)
 		}
 	}
+	if source.InFlightMetric != "" && s.InFlight == 0 {
+		r.report(at, "--inflight-metric: write inflight-target as well, how much of it one replica may have before it counts as saturated")
+	}
 	if each && source.MetricsScope == "service" {
 		r.report(at, "--metrics-scope=service: a URL with {replica} speaks for one replica; leave one of the two away")
 	}
@@ -169,7 +175,7 @@ func (r *reader) checkProcessSource(source Source, at string) {
 	if len(source.MetricsURL) > 0 {
 		return
 	}
-	for _, key := range []string{"metrics-scope", "rps-metric", "rps-metric-type", "metrics-header"} {
+	for _, key := range []string{"metrics-scope", "rps-metric", "rps-metric-type", "inflight-metric", "metrics-header"} {
 		if path := join(at, key); r.spots[path] != nil {
 			r.add(path, "is about a metrics page, and the proxy's own count is read; write metrics-url, or leave it away")
 		}

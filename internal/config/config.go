@@ -81,8 +81,11 @@ type Service struct {
 	MaxUp   autoscale.Limit `yaml:"max-up" zero:"none" help:"Most replicas, or share of the current ones, that one raise adds."`
 	MaxDown autoscale.Limit `yaml:"max-down" zero:"none" help:"Most replicas, or share of the current ones, that go in one cooldown."`
 	// OnDoubt is a number of replicas; 0 holds what is there.
-	OnDoubt int            `yaml:"on-doubt" zero:"hold" help:"Replicas to raise to after three doubtful steps in a row."`
-	Mode    autoscale.Mode `yaml:"mode" default:"auto" enum:"auto,raise-only,observe" help:"How much of a decision is acted on; observe changes nothing."`
+	OnDoubt int `yaml:"on-doubt" zero:"hold" help:"Replicas to raise to after three doubtful steps in a row."`
+	// MaxReversals is 0 for any number.
+	MaxReversals int            `yaml:"max-reversals" default:"6" atleast:"0" help:"Changes of direction in an hour before the cooldown is lengthened; 0: any number."`
+	InFlight     float64        `yaml:"inflight-target" atleast:"0" help:"Requests that one replica may be answering at once, by inflight-metric, before it counts as saturated."`
+	Mode         autoscale.Mode `yaml:"mode" default:"auto" enum:"auto,raise-only,observe" help:"How much of a decision is acted on; observe changes nothing."`
 	// Apply is "always", "auto" or "never".
 	Apply string `yaml:"apply" default:"always" enum:"always,auto,never" help:"Whether engine or cluster are changed: always (docker or kubectl must be there), auto (where they are), never (only the file is written)."`
 
@@ -133,7 +136,8 @@ type Source struct {
 	MetricsScope string   `yaml:"metrics-scope" default:"auto" enum:"auto,service,replica" help:"What one URL speaks for."`
 	RPSMetric    string   `yaml:"rps-metric" default:"http_requests_per_second" help:"Gauge of current requests/s, or counter of requests; a selector narrows it: http_requests_total{code!~\"5..\"}."`
 	// RPSMetricType is "gauge", "counter", or empty where the page says it.
-	RPSMetricType string `yaml:"rps-metric-type" zero:"auto" enum:"auto,gauge,counter" help:"What the metric is; auto: as the page says."`
+	RPSMetricType  string `yaml:"rps-metric-type" zero:"auto" enum:"auto,gauge,counter" help:"What the metric is; auto: as the page says."`
+	InFlightMetric string `yaml:"inflight-metric" help:"Gauge of the requests that are being answered, on the same pages."`
 	// MetricsHeader are "Name: value".
 	MetricsHeader []Secret `yaml:"metrics-header" mask:"header" help:"Request headers for the metrics page, each as \"Name: value\"; the values are never printed."`
 	// RPSTarget is the load of this source that one replica should carry.
@@ -173,6 +177,7 @@ func (s Service) Policy() autoscale.Policy {
 	return autoscale.Policy{
 		Min: s.Min, Max: s.Max, Target: s.RPSTarget, Tolerance: s.Tolerance, Cooldown: s.Cooldown,
 		MaxUp: s.MaxUp, MaxDown: s.MaxDown, OnDoubt: s.OnDoubt, Mode: s.Mode,
+		MaxReversals: s.MaxReversals, InFlight: s.InFlight,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,8 @@ import (
 //	slow=2s           the metrics page takes 2 s; slow=0s mends it
 //	page=cut          the metrics page ends in the middle; page=bare lacks the
 //	                  series of requests; page=whole mends both
+//	busy=0.5          half a core works for nothing; busy=0 ends that
+//	hold=100          100 MB of memory are held; hold=0 lets them go
 //	exit=3            the process ends with status 3; exit=3&after=2s in 2 s
 type levers struct {
 	mu   sync.Mutex
@@ -32,6 +35,9 @@ type levers struct {
 	sick bool
 	slow time.Duration
 	page string
+	busy float64
+	held [][]byte           // of a megabyte each
+	idle context.CancelFunc // ends what busy began
 }
 
 func (l *levers) handle(w http.ResponseWriter, r *http.Request) {
@@ -48,6 +54,7 @@ func (l *levers) pull(values url.Values) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	rps, sick, slow, page := l.rps, l.sick, l.slow, l.page
+	busy, hold := l.busy, len(l.held)
 	exit, after := -1, time.Duration(0)
 	for name := range values {
 		value := values.Get(name)
@@ -65,19 +72,25 @@ func (l *levers) pull(values url.Values) error {
 			after, err = time.ParseDuration(value)
 		case "exit":
 			exit, err = strconv.Atoi(value)
+		case "busy":
+			busy, err = strconv.ParseFloat(value, 64)
+		case "hold":
+			hold, err = strconv.Atoi(value)
 		case "page":
 			page = value
 			if page != "whole" && page != "cut" && page != "bare" {
 				err = errors.New("want whole, cut or bare")
 			}
 		default:
-			err = errors.New("no such lever: want rps, healthy, slow, page, exit or after")
+			err = errors.New("no such lever: want rps, healthy, slow, page, busy, hold, exit or after")
 		}
 		if err != nil {
 			return fmt.Errorf("lever %s=%s: %w", name, value, err)
 		}
 	}
 	l.rps, l.sick, l.slow, l.page = rps, sick, slow, page
+	l.work(busy)
+	l.hold(hold)
 	if exit >= 0 {
 		time.AfterFunc(after, func() {
 			log.Printf("app: exit %d, as the lever says", exit)
@@ -85,6 +98,42 @@ func (l *levers) pull(values url.Values) error {
 		})
 	}
 	return nil
+}
+
+// work keeps the share of a core busy.
+func (l *levers) work(share float64) {
+	if share == l.busy {
+		return
+	}
+	if l.idle != nil {
+		l.idle()
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	l.busy, l.idle = share, stop
+	const turn = 10 * time.Millisecond
+	go func() {
+		for ctx.Err() == nil {
+			for began := time.Now(); time.Since(began) < time.Duration(share*float64(turn)); {
+			}
+			time.Sleep(time.Duration((1 - share) * float64(turn)))
+		}
+	}()
+}
+
+// hold keeps so many MB of memory, each page of it written to.
+func (l *levers) hold(megabytes int) {
+	for len(l.held) < megabytes {
+		one := make([]byte, 1<<20)
+		for i := 0; i < len(one); i += 4096 {
+			one[i] = 1
+		}
+		l.held = append(l.held, one)
+	}
+	if len(l.held) > max(megabytes, 0) {
+		clear(l.held[max(megabytes, 0):])
+		l.held = l.held[:max(megabytes, 0)]
+		debug.FreeOSMemory()
+	}
 }
 
 // gauge reads a fixed value for the gauge, NaN and infinities included; nil for "real".
