@@ -97,3 +97,20 @@ func free(t *testing.T) int {
 	}
 	return kilobytes >> 10
 }
+
+// TestOutOfMemory: a replica that was killed for want of memory is told, also once it
+// runs again.
+func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "compose.yaml", strings.Replace(basic, "    stop_grace_period", "    mem_limit: 32m\n    restart: always\n    stop_grace_period", 1))
+	p.up()
+	load := newPage(t, 30)
+	if r := p.autoscale(load.url()).want(0, "1 replica kept"); strings.Contains(r.errors, "memory") {
+		t.Errorf("%s", r.errors)
+	}
+	if out, err := p.tryDocker("exec", p.name+"-app-1", "/app", "-lever", "hold=200"); err == nil {
+		t.Fatalf("200 MB fit into 32: %s", out)
+	}
+	p.eventually("it runs again", func() bool { return p.running("app") == "app-1" })
+	p.autoscale(load.url()).want(0, p.name+"-app-1 was killed at ", "for want of memory", "33 MB")
+}

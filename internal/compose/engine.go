@@ -200,13 +200,14 @@ type details struct {
 	Image        string // the image's ID
 	RestartCount int
 	State        struct {
-		Status    string
-		Pid       int
-		ExitCode  int
-		OOMKilled bool
-		Error     string
-		StartedAt time.Time
-		Health    *struct {
+		Status     string
+		Pid        int
+		ExitCode   int
+		OOMKilled  bool
+		Error      string
+		StartedAt  time.Time
+		FinishedAt time.Time
+		Health     *struct {
 			Status string
 			Log    []struct{ Output string }
 		}
@@ -222,6 +223,7 @@ type details struct {
 	}
 	HostConfig struct {
 		PortBindings        map[string][]struct{ HostPort string }
+		Memory              int64 // bytes
 		NanoCpus            int64
 		CpuQuota, CpuPeriod int64
 	}

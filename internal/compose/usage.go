@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"strconv"
@@ -58,6 +59,36 @@ func (w *Workload) use(ctx context.Context, r *autoscale.Replicas) {
 			return
 		}
 	}
+}
+
+// toldKilled is how long a replica's end for want of memory is told.
+const toldKilled = time.Hour
+
+// outOfMemory names the replicas that were killed for want of memory not long ago,
+// those that run again included.
+func (w *Workload) outOfMemory(ctx context.Context, now time.Time) (warnings []string) {
+	var all []details
+	for _, one := range w.seen.replicas {
+		all = append(all, one.found)
+	}
+	for _, c := range w.seen.leftovers {
+		if d, err := w.engine.inspect(ctx, c.ID); err == nil { // one that went meanwhile has nothing to tell
+			all = append(all, d)
+		}
+	}
+	for _, d := range all {
+		at := d.State.FinishedAt
+		if !d.State.OOMKilled || now.Sub(at) > toldKilled {
+			continue
+		}
+		allowed := "as much as there was"
+		if d.HostConfig.Memory > 0 {
+			allowed = strconv.FormatInt(d.HostConfig.Memory/1e6, 10) + " MB"
+		}
+		warnings = append(warnings, fmt.Sprintf("compose: %s was killed at %s for want of memory: it used all that it may, %s; allow it more (mem_limit), or let it use less",
+			strings.TrimPrefix(d.Name, "/"), at.In(now.Location()).Format(time.TimeOnly), allowed))
+	}
+	return warnings
 }
 
 // cores is how many cores the container may use; 0 for all of them.
