@@ -283,3 +283,28 @@ func TestFailedStart(t *testing.T) {
 	p.wantRunning("")
 	p.wantDeclared(1)
 }
+
+// TestDeploy: a deployment in the middle keeps the count that the file says, and
+// nothing goes down before a cooldown of readings from the new replicas.
+func TestDeploy(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up()
+	load := newPage(t, 100)
+	flags := []string{load.url(), "--cooldown=4s"}
+	p.autoscale(flags...).want(0, "1 -> 3 replicas")
+	old := p.containers("app")
+	p.write("compose.yaml", strings.Replace(basic, `LEVERS: "1"`, `LEVERS: "1", RELEASE: "2"`, 1))
+	p.docker("compose", "up", "-d", "--remove-orphans")
+	p.settle()
+	now := p.containers("app")
+	if len(now) != 3 || now[0].ID == old[0].ID {
+		t.Fatalf("after the deployment %+v", now)
+	}
+	load.set(25)
+	p.autoscale(flags...).want(0, "3 replicas kept", "every replica was started since the last run")
+	p.eventually("a cooldown passes", func() bool { return strings.Contains(p.autoscale(flags...).want(0).out, "3 -> 1 replica") })
+	if got := p.containers("app"); len(got) != 1 || got[0].ID != now[0].ID {
+		t.Errorf("after the lowering %+v, was %+v", got, now)
+	}
+}
