@@ -33,7 +33,7 @@ bench: ## benchmarks against the field's libraries, as ratios of one run
 	cd bench && go test -run '^$$' -bench . -benchtime 1s ./...
 	go test -run '^$$' -bench . -benchtime 1s ./...
 
-soak: ## a simulated day of the daemon's life with -race (about ten minutes)
+soak: ## a simulated day of the daemon's life with -race (half an hour)
 	AUTOSCALE_SOAK=24h go test -race -count=1 -timeout 2h -v -run '^TestSoak$$' ./cmd/autoscale
 
 fuzz: ## every fuzz target for fuzztime each
