@@ -197,6 +197,7 @@ func check(s streams, f *config.File) error {
 type daemonRun struct {
 	command *runCommand
 	file    *config.File
+	wrong   bool // the configuration was wrong when it was last read
 	log     *slog.Logger
 	daemon  control.Daemon
 	past    *past
@@ -397,6 +398,8 @@ func (r *daemonRun) reload() {
 	defer r.notify(sd.SdNotifyReady)
 	f, err := readConfig(r.file.Path)
 	r.server.Reloaded(err)
+	mended := r.wrong && err == nil
+	r.wrong = err != nil
 	if err != nil {
 		r.log.Error("the configuration is wrong; the one before stays in force", "error", err)
 		r.happened(event{kind: "config-invalid", text: err.Error()})
@@ -418,7 +421,7 @@ func (r *daemonRun) reload() {
 	r.daemon.Set(r.services(f))
 	same := slices.EqualFunc(f.Services, r.file.Services, func(a, b config.Service) bool { return a.Identity() == b.Identity() })
 	f.Listen, f.MetricsListen, f.Token, f.History = r.file.Listen, r.file.MetricsListen, r.file.Token, r.file.History
-	if r.file = f; !same {
+	if r.file = f; !same || mended {
 		r.log.Info("took over the configuration", "services", len(f.Services))
 		r.happened(event{kind: "config-reloaded", text: fmt.Sprintf("%d services", len(f.Services))})
 	}

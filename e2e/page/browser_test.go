@@ -16,6 +16,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -182,7 +183,7 @@ func (b *tab) shows() string {
 	if err != nil {
 		return err.Error()
 	}
-	return text
+	return fmt.Sprintf("%.1500s", text)
 }
 
 // goTo opens an address.
@@ -231,10 +232,18 @@ func (b *tab) button(text string) {
 	b.do(chromedp.Click(chromedp.Search(fmt.Sprintf(`//button[normalize-space()=%q and not(@hidden)]`, text)), chromedp.NodeVisible))
 }
 
-// keys types keys, into whatever has the focus.
+// keys types keys, into whatever has the focus: a character is no more than what
+// its key does by itself.
 func (b *tab) keys(text string) {
 	b.t.Helper()
-	b.do(chromedp.KeyEvent(text))
+	for _, r := range text {
+		if r < ' ' || r > '~' {
+			b.do(chromedp.KeyEvent(string(r)))
+			continue
+		}
+		b.do(command(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: string(r), Text: string(r)}),
+			command(input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyUp, Key: string(r)}))
+	}
 }
 
 // picture takes one of what the tab shows, or of all of the page.

@@ -350,3 +350,6 @@ var usual = autoscale.Policy{Min: 1, Max: 8, Target: 40, Tolerance: 0.1, Cooldow
 func built(past *history.Store, name string, load func(time.Time) float64) *house {
 	return &house{name: name, provider: "compose", project: "shop", policy: usual, interval: time.Second, load: load, replicas: 1, past: past}
 }
+
+// historyEvent is an event of the daemon as a whole.
+func historyEvent(kind, text string) history.Event { return history.Event{Kind: kind, Text: text} }

@@ -173,7 +173,7 @@ export function draw(into, c) {
     if (u) u.destroy();
     width = into.clientWidth;
     u = new uPlot(options(c, width, into.clientWidth < 500 ? 220 : 280), values(c), into);
-    if (c.picked) u.over.addEventListener("click", () => u.cursor.left >= 0 && c.picked(u.posToVal(u.cursor.left, "x")));
+    if (c.picked) u.over.addEventListener("click", (e) => c.picked(u.posToVal(e.offsetX, "x")));
   };
   anew();
   const watch = new ResizeObserver(() => into.clientWidth !== width && anew());

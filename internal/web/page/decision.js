@@ -95,7 +95,7 @@ export function readings(r, at) {
   return [
     h("p", { class: "hint" }, h("code", {}, r.metric || "no metric was found"),
       [r.kind && `, a ${r.kind}`, r.scope === "replica" ? "; each line is one replica" : r.scope === "service" ? "; a line speaks for all replicas" : "", at && `; read ${clock(at)}`].filter(Boolean).join("")),
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Readings" }, h("table", {},
+    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "What was read" }, h("table", {},
       h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Who"), h("th", { scope: "col", class: "number" }, what), h("th", { scope: "col" }, "Verdict"), h("th", { scope: "col" }, "At"))),
       h("tbody", {}, rows))),
     ...(r.notes || []).map((n) => h("p", { class: "hint" }, n)),

@@ -69,7 +69,8 @@ class Decisions {
 
   async earlier() {
     const at = this.#shown.at(-1)?.decision.at || this.#last?.decision?.at;
-    const record = at && (await this.#find({ to: at, changes: true }));
+    // The history goes by milliseconds: in any more of them it would find this one again.
+    const record = at && (await this.#find({ to: new Date(at).toISOString(), changes: true }));
     if (record) this.#look([...this.#shown, record]);
   }
 
@@ -265,6 +266,7 @@ export function service(name, query, remember) {
   const decision = new Decisions(name);
   const past = new Past(name, query.get("range"), (range) => remember({ range: range === "1h" ? "" : range }), (t) => decision.at(t));
   const happened = new Happened(name, (t) => decision.at(t));
+  let known = false; // it is, or was, in the configuration
   const gone = h("p", { class: "warning", hidden: true }, "This service is not, or no longer, in the configuration. ", h("a", { href: "#/" }, "All services"));
   const view = h("div", { class: "service" }, head.el, gone, past.el,
     h("div", { class: "columns" }, decision.el, decision.reading, happened.el));
@@ -289,10 +291,10 @@ export function service(name, query, remember) {
     }
   }
 
-  let known = false;
   function show() {
     const s = daemon.services.get(name);
     gone.hidden = Boolean(s) || daemon.heard === null;
+    view.classList.toggle("unknown", !s && !known);
     if (!s) return;
     head.show(s);
     if (!known) past.step(s);
@@ -308,18 +310,20 @@ export function service(name, query, remember) {
   }
 
   show();
-  past.load();
-  whole();
-  happened.load();
+  if (known) {
+    past.load();
+    whole();
+    happened.load();
+  }
   const off = [
     on("change", (names) => {
       if (names === null || names.has(name)) show();
-      if (names === null && !asking) whole();
+      if (names === null && known && !asking) whole();
     }),
     on("step", stepped),
     on("event", (e) => e.service === name && happened.add(e)),
     on("reach", () => {
-      if (daemon.reach !== "live") return;
+      if (daemon.reach !== "live" || !known) return;
       past.load();
       happened.load();
     }),
