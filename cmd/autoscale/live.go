@@ -131,14 +131,20 @@ func spark(seconds []stress.Second, value func(stress.Second) float64) string {
 // follow shows the screen until the returned function is called. The terminal is
 // then as it was.
 func follow(s streams, l *live) (tell func(stress.Second), end func() error) {
-	program := tea.NewProgram(l, tea.WithInput(s.in), tea.WithOutput(s.out), tea.WithoutSignalHandler(), tea.WithFPS(10))
+	program, ended := show(s, l)
+	return func(second stress.Second) { program.Send(second) }, func() error { return ended(over{}) }
+}
+
+// show shows a screen until it has taken the message that end is given.
+func show(s streams, m tea.Model) (program *tea.Program, end func(tea.Msg) error) {
+	program = tea.NewProgram(m, tea.WithInput(s.in), tea.WithOutput(s.out), tea.WithoutSignalHandler(), tea.WithFPS(10))
 	ended := make(chan error, 1)
 	go func() {
 		_, err := program.Run()
 		ended <- err
 	}()
-	return func(second stress.Second) { program.Send(second) }, func() error {
-		program.Send(over{})
+	return program, func(last tea.Msg) error {
+		program.Send(last)
 		if err := <-ended; err != nil && !errors.Is(err, tea.ErrProgramKilled) {
 			return fmt.Errorf("the screen: %w", err)
 		}

@@ -41,9 +41,12 @@ type cli struct {
 	Pause    pauseCommand    `cmd:"" help:"Leave a service's count alone for a time, or for as long as a command runs."`
 	Hold     holdCommand     `cmd:"" help:"Hold a service at a count for a time."`
 	Resume   resumeCommand   `cmd:"" help:"End a pause or a hold."`
+	Demo     demoCommand     `cmd:"" help:"See it at work within a minute: a load, a service and its replicas, on this machine, with nothing but this program."`
 	Stress   stressCommand   `cmd:"" help:"Send load to an HTTP server and measure what comes of it."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON Schema of autoscale.yaml, by which editors complete it."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
+
+	DemoApp demoAppCommand `cmd:"" hidden:""`
 
 	VersionFlag bool `name:"version" hidden:""`
 }

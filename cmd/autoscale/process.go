@@ -122,6 +122,9 @@ func (x *stepper) openProcesses(policy autoscale.Policy) error {
 		}
 		if i == 0 {
 			run.source, run.signal = source, signal
+			if x.through != nil {
+				run.source = x.through(source)
+			}
 			continue
 		}
 		run.more = append(run.more, control.Input{Name: s.Name, Source: source, Signal: signal, Target: s.RPSTarget})

@@ -45,6 +45,11 @@ type runCommand struct {
 
 	clocks clocks                     // nil for the machine's
 	output func(replica, line string) // takes what replicas write; nil for nobody
+
+	// A demonstration is a daemon with an audience; nil for none.
+	through func(control.Source) control.Source          // stands before the source of processes
+	follow  func(after control.Snapshot, events []event) // is told each step
+	told    func(text string)                            // and what happens to replicas
 }
 
 // Help is what stands below the flags' summary.
@@ -209,7 +214,12 @@ type daemonRun struct {
 // open makes everything ready; nothing is looked after yet.
 func (c *runCommand) open(f *config.File, log *slog.Logger) (*daemonRun, error) {
 	r := &daemonRun{command: c, file: f, log: log}
-	r.owner = newOwner(c.output, func(service, text string) { log.Info(text, "service", service) })
+	r.owner = newOwner(c.output, func(service, text string) {
+		log.Info(text, "service", service)
+		if c.told != nil {
+			c.told(text)
+		}
+	})
 	if err := os.MkdirAll(f.State, 0o755); err != nil {
 		return nil, fmt.Errorf("the state folder cannot be made: %w; name another with state: in %s", err, f.Path)
 	}
@@ -259,7 +269,7 @@ func (r *daemonRun) services(f *config.File) []control.Service {
 			Identity: fmt.Sprint(s.Identity(), f.State),
 			Open: func() control.Stepper {
 				x := newStepper(f, s, r.command.DryRun, func(text string) { log.Info(text) }, func(record store.Record) error { return r.past.append(s.Name, record) })
-				x.clocks, x.owner = r.command.clocks, r.owner
+				x.clocks, x.owner, x.through = r.command.clocks, r.owner, r.command.through
 				if f.Path == "" {
 					r.command.remembers(x)
 				}

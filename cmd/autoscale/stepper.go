@@ -32,7 +32,8 @@ type stepper struct {
 	service   config.Service
 	dry       bool
 	owner     *owner
-	processes *processRun // nil until it is ready to run
+	processes *processRun                         // nil until it is ready to run
+	through   func(control.Source) control.Source // stands before the first source; nil for none
 	paused    *autoscale.Pause
 }
 

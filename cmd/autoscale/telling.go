@@ -20,8 +20,12 @@ type event struct {
 func (r *daemonRun) stepped(before, after control.Snapshot) {
 	r.server.Stepped(before, after)
 	logStep(r.log, before, after)
-	for _, e := range happenings(before, after) {
+	events := happenings(before, after)
+	for _, e := range events {
 		r.happened(e)
+	}
+	if r.command.follow != nil {
+		r.command.follow(after, events)
 	}
 }
 

@@ -51,6 +51,22 @@ func Constant(rate float64) Curve {
 	return c
 }
 
+// Ramp is a Curve of that length whose rate changes evenly, in requests/s.
+func Ramp(from, to float64, length time.Duration) Curve {
+	var c Curve
+	c.add(ramp{from, to, length.Seconds()}, length.Seconds())
+	return c
+}
+
+// Then is the Curve, which has an end, and another one behind it.
+func (c Curve) Then(next Curve) Curve {
+	out := Curve{slices.Clone(c.segments)}
+	for _, s := range next.segments {
+		out.add(s.shape, s.length)
+	}
+	return out
+}
+
 // Length is how long the Curve lasts; ok is false where it has no end.
 func (c Curve) Length() (length time.Duration, ok bool) {
 	if len(c.segments) == 0 {

@@ -170,3 +170,26 @@ func FuzzProfile(f *testing.F) {
 		}
 	})
 }
+
+// Curves that are made are those that are read.
+func TestMadeCurves(t *testing.T) {
+	made := Ramp(10, 500, 5*time.Minute).Then(Ramp(20, 20, 10*time.Second))
+	read := profile(t, "ramp:10..500/5m,then,const:20/10s")
+	madeLength, ends := made.Length()
+	if readLength, _ := read.Length(); madeLength != readLength || !ends {
+		t.Errorf("it takes %s, want %s", madeLength, readLength)
+	}
+	for at := time.Duration(0); at < madeLength; at += 7 * time.Second {
+		if made.Rate(at) != read.Rate(at) || math.Abs(made.Count(at)-read.Count(at)) > 1e-6 {
+			t.Errorf("at %s: rate %g, count %g; want %g, %g", at, made.Rate(at), made.Count(at), read.Rate(at), read.Count(at))
+		}
+	}
+	if !slices.Equal(slices.Collect(made.Poisson(3)), slices.Collect(read.Poisson(3))) {
+		t.Error("their arrivals differ")
+	}
+	one := Ramp(1, 1, time.Second)
+	_, _ = one.Then(Ramp(2, 2, time.Second)), one.Then(Ramp(3, 3, time.Second))
+	if length, _ := one.Length(); length != time.Second {
+		t.Errorf("Then changed what came before: %s", length)
+	}
+}
