@@ -219,7 +219,7 @@ func whoami() string {
 func (c *flags) set(ctx context.Context, s streams, p *autoscale.Pause) error {
 	switch c.Provider {
 	case "":
-		c.Provider = composed
+		c.Provider = c.known()
 	case k8s:
 		return usage(fmt.Errorf("on Kubernetes the HPA goes on scaling, whatever is paused here; to keep it at a count set its bounds to it: kubectl patch hpa %s-hpa -p '{\"spec\":{\"minReplicas\":N,\"maxReplicas\":N}}', and take the schedule away meanwhile, since each run sets them again", c.Service))
 	}
@@ -230,6 +230,19 @@ func (c *flags) set(ctx context.Context, s streams, p *autoscale.Pause) error {
 		return err
 	}
 	return c.tellPause(s, "", p)
+}
+
+// known is the provider of the service where none is stated: that of processes
+// where a daemon of theirs remembers it here, else Compose.
+func (c *flags) known() provider {
+	if dir, err := c.dir(); err == nil {
+		of := *c
+		of.Provider = processes
+		if keys, _, err := of.remembered(dir); err == nil && len(keys) > 0 {
+			return processes
+		}
+	}
+	return composed
 }
 
 // paused is the object that pause, hold and resume print with --output=json.
@@ -276,6 +289,9 @@ func (c *flags) keysOf(ctx context.Context, dir string) ([]store.Key, *store.Fil
 	keys, file, err := c.remembered(dir)
 	if err != nil || len(keys) > 0 {
 		return keys, file, err
+	}
+	if c.Provider == processes {
+		return nil, nil, fmt.Errorf("no autoscale run of service %q is remembered in %s; name the state file of the one that is meant with --state-file", c.Service, file.Path())
 	}
 	w, key, err := c.findCompose(ctx, streams{}, dir)
 	if err != nil {

@@ -109,6 +109,9 @@ func exists(path string) bool {
 // check looks for what is wrong in the flags themselves; those of a decision may
 // be missing.
 func (c *rollbackCommand) check() error {
+	if c.Provider == processes {
+		return errors.New("--provider=process: nothing is left to be undone once autoscale run has ended, but what it remembers: remove the state file and its journal")
+	}
 	var errs []error
 	if c.Service == "" {
 		errs = append(errs, errors.New("--service is empty; name the Compose service, or the Deployment"))

@@ -29,6 +29,15 @@ func TestMain(m *testing.M) {
 			log.Fatal(err)
 		}
 		os.Exit(0)
+	case len(os.Args) > 1 && os.Args[1] == "owner":
+		if err := own(os.Args[2:]); err != nil {
+			log.Fatal(err)
+		}
+		os.Exit(0)
+	}
+	// A program with the race detector sleeps a second before it exits.
+	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
+		log.Fatal(err)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -100,6 +109,22 @@ func routes() http.Handler {
 		fmt.Fprintf(w, "%d %v", n, err)
 	})
 	return mux
+}
+
+// own owns two replicas, says so, and waits to be killed.
+func own(words []string) error {
+	w, err := Open(Config{
+		Service: "app", Command: append([]string{os.Args[0], "app"}, words...), Dir: "/", Listen: "127.0.0.1:0", Wait: 20 * time.Second,
+		Output: func(replica, line string) { fmt.Fprintf(os.Stderr, "%s | %s\n", replica, line) },
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := w.Set(context.Background(), 2); err != nil {
+		return err
+	}
+	fmt.Println("owns")
+	select {}
 }
 
 // children starts one process in this one's group, and one that has left it.

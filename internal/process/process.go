@@ -134,9 +134,11 @@ type Workload struct {
 	// again is when the next may be made.
 	attempts int
 	again    time.Time
-	// ending is when everything has to have ended; zero while it goes on.
-	ending time.Time
-	closed bool
+	// ending is when everything has to have ended, endGrace the time before that
+	// which is for SIGTERM; zero while it goes on.
+	ending   time.Time
+	endGrace time.Duration
+	closed   bool
 }
 
 // Open listens, and starts no replica yet.

@@ -198,7 +198,7 @@ func (w *Workload) reverseProxy() http.Handler {
 // client claims in X-Forwarded-For and the like is believed where it speaks from
 // this machine, as another proxy in front does, and dropped elsewhere.
 func rewrite(r *httputil.ProxyRequest) {
-	r.Out.URL.Scheme, r.Out.URL.Host = "http", r.In.Host // which replica it is, the trip says
+	r.Out.URL.Scheme, r.Out.URL.Host = "http", "replica" // which one it is, the trip says
 	r.Out.Host = r.In.Host
 	r.Out.URL.RawQuery = r.In.URL.RawQuery // as it is, also where Go's rules are others than the replica's
 	if !local(r.In.RemoteAddr) {

@@ -97,17 +97,16 @@ func (r *replica) stir() {
 // run runs the replica until it leaves, or its first start fails.
 func (r *replica) run() {
 	defer r.w.forget(r)
-	var ends, told int
-	for {
+	for ends, first := 0, true; ; first = false {
 		why, steady, ready := r.live()
 		if why == nil {
 			return
 		}
-		if told == 0 && !ready {
+		if first && !ready {
+			r.w.config().Tell(fmt.Sprintf("%s %v; it is given up", r.name, why))
 			r.first <- why
 			return
 		}
-		told++
 		if ends++; steady {
 			ends = 1
 		}
@@ -168,7 +167,7 @@ func (r *replica) live() (why error, steady, ready bool) {
 	r.w.mu.Lock()
 	ready, steady = life.ready, time.Since(b.started) >= steadyTime
 	b.ready, r.backend = false, nil
-	r.sick = why != nil && ready
+	r.sick = why != nil
 	r.w.mu.Unlock()
 	b.close()
 	return why, steady, ready
@@ -237,27 +236,25 @@ func (l *life) next() time.Duration {
 	return probeStarting
 }
 
-// check makes one health check and acts on it, unless the process ends meanwhile
-// or the replica is to leave.
+// check makes one health check and acts on it, unless something else happens
+// meanwhile.
 func (l *life) check() {
 	ctx, cancel := context.WithTimeout(context.Background(), probeWithin)
-	stop := make(chan struct{})
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		select {
-		case <-l.b.program.ended:
-		case <-stop:
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- l.b.probe(ctx) }()
+	select {
+	case err := <-done:
+		if !l.b.program.hasEnded() {
+			l.judge(err)
 		}
-		cancel()
-	}()
-	err := l.b.probe(ctx)
-	close(stop)
-	<-watched
-	if l.b.program.hasEnded() {
 		return
+	case <-l.b.program.ended:
+	case <-l.r.wake:
+		l.r.stir() // whoever called the check looks into it
 	}
-	l.judge(err)
+	cancel()
+	<-done
 }
 
 // judge acts on what a health check came to.
@@ -322,7 +319,7 @@ func (l *life) leave() bool {
 		var left time.Duration
 		r, w := l.r, l.r.w
 		w.mu.Lock()
-		left = w.earlier(began.Add(w.config().Drain), w.graceShare()).Sub(now)
+		left = w.earlier(began.Add(w.config().Drain), w.endGrace).Sub(now)
 		back := !r.leaving
 		over := !back && (l.b.inflight == 0 || left <= 0 || r.kill)
 		open := l.b.inflight
@@ -341,7 +338,8 @@ func (l *life) leave() bool {
 		select {
 		case <-l.b.program.ended:
 			<-l.b.program.gone
-			return true
+			// Where it was taken back just now, it is started again.
+			return r.is(func() bool { r.stopping = r.leaving; return r.leaving })
 		case <-r.wake:
 		case <-time.After(left):
 		}
@@ -389,13 +387,6 @@ func (l *lines) add(line string) {
 	if l.last = append(l.last, line); len(l.last) > keptLines {
 		l.last = slices.Delete(l.last, 0, 1)
 	}
-}
-
-// all are all of them.
-func (l *lines) all() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Join(l.last, "\n")
 }
 
 // said is what the last n of them say, as the end of a sentence.

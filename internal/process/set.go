@@ -77,7 +77,7 @@ func (m *move) raise(ctx context.Context, now, count int) error {
 		err = errors.Join(err, f)
 	}
 	running := w.count()
-	m.out.Failed = len(failed) > 0 && (running > 0 || now == 0)
+	m.out.Failed = len(failed) > 0 && running > 0 // else the back-off is mayStart's
 	w.remember(failed, running)
 	switch {
 	case ctx.Err() != nil:
@@ -186,11 +186,7 @@ func (m *move) await(ctx context.Context) (failed []error, err error) {
 			continue
 		}
 		<-r.done
-		said := r.lines.said(3)
-		if all := r.lines.all(); all != "" {
-			w.config().Tell(fmt.Sprintf("last lines of %s:\n%s", r.name, all))
-		}
-		failed = append(failed, fmt.Errorf("process: new replica %s %w and was given up%s", r.name, why, said))
+		failed = append(failed, fmt.Errorf("process: new replica %s %w and was given up%s", r.name, why, r.lines.said(3)))
 	}
 	return failed, nil
 }
@@ -245,8 +241,8 @@ func (w *Workload) forget(r *replica) {
 	close(r.done)
 }
 
-// earlier is t, or by how much before the end of everything, whichever comes
-// first. The caller holds w.mu.
+// earlier is t, or so long before the end of everything, whichever comes first.
+// The caller holds w.mu.
 func (w *Workload) earlier(t time.Time, before time.Duration) time.Time {
 	if end := w.ending.Add(-before); !w.ending.IsZero() && end.Before(t) {
 		return end
@@ -254,29 +250,34 @@ func (w *Workload) earlier(t time.Time, before time.Duration) time.Time {
 	return t
 }
 
-// graceShare is how much of the time that is left when everything ends is kept
-// for SIGTERM.
-func (w *Workload) graceShare() time.Duration { return min(w.config().Grace, endGrace) }
-
-// endGrace is the most time between SIGTERM and SIGKILL where everything ends
-// within a stated time.
+// endGrace is the most time between SIGTERM and SIGKILL where everything has to
+// end soon.
 const endGrace = 3 * time.Second
+
+// close says that everything is to end by the deadline of ctx, or after drain and
+// grace, and returns how long requests have. It is not ok the second time.
+func (w *Workload) close(ctx context.Context) (drain time.Duration, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return 0, false
+	}
+	c := w.config()
+	w.closed, w.endGrace, w.ending = true, c.Grace, time.Now().Add(c.Drain+c.Grace)
+	if end, bounded := ctx.Deadline(); bounded && end.Before(w.ending) {
+		w.endGrace, w.ending = min(c.Grace, endGrace), end
+	}
+	w.announce() // to those who wait in vain
+	return time.Until(w.ending.Add(-w.endGrace)), true
+}
 
 // Close ends everything: the proxy accepts no more connections, requests under
 // way are finished, replicas end. Where ctx has a deadline, all is over by then,
 // by force if need be; else drain and grace hold as on a lowering. When ctx is
 // cancelled what is left is killed.
 func (w *Workload) Close(ctx context.Context) error {
-	end, bounded := ctx.Deadline()
-	w.mu.Lock()
-	if bounded {
-		w.ending = end
-	}
-	drain := time.Until(w.earlier(time.Now().Add(w.config().Drain), w.graceShare()))
-	first := !w.closed
-	w.closed = true
-	w.mu.Unlock()
-	if !first {
+	drain, ok := w.close(ctx)
+	if !ok {
 		return errClosed
 	}
 	err := w.quiesce(ctx, drain)
