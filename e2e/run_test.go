@@ -247,12 +247,18 @@ func TestDaemonAPI(t *testing.T) {
 		t.Errorf("%d %s", status, text)
 	}
 	// A pause on the command line is seen at the next step.
-	p.call(nil, "pause", "--for=1h", "--reason=by hand", "--state-file="+filepath.Join(l.dir, "state", "shop.json")).want(0, "by hand")
+	config := "--config=" + filepath.Join(l.dir, "autoscale.yaml")
+	p.with(t, "E2E_TOKEN="+token).call(nil, "pause", "--for=1h", "--reason=by hand", config, "--service=shop").want(0, "by hand")
 	load.set(1)
 	time.Sleep(6 * time.Second) // twice the cooldown
 	if n := p.count(); n != 5 {
 		t.Errorf("%d replicas though paused", n)
 	}
+	p.with(t, "E2E_TOKEN="+token).call(nil, "hold", "--replicas=2", "--for=1h", config).want(0, "held at 2 replicas")
+	l.until("2 replicas", func() bool { return p.count() == 2 })
+	p.with(t, "E2E_TOKEN="+token).call(nil, "resume", config).want(0, "not paused")
+	l.until("1 replica", func() bool { return p.count() == 1 })
+	p.with(t, "E2E_TOKEN="+token).call(nil, "pause", "--for=1h", config, "--service=mail").want(2, "has shop")
 }
 
 // While the disk with the state is full, a raise is made all the same, and nothing

@@ -69,6 +69,7 @@ type flags struct {
 	record func(store.Record) error // takes what the journal would; nil for the journal
 	clocks clocks                   // nil for the machine's
 	anyDir bool                     // ProjectDir is where to look first, not what was asked for
+	alone  bool                     // StateFile is this service's alone, wherever its project lies
 }
 
 // provider is what runs the service.

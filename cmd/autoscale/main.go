@@ -194,7 +194,7 @@ func lookBack(parser *kong.Kong) {
 		case "status", "explain", "rollback", "pause", "hold", "resume", "run":
 			for _, flag := range command.Flags {
 				flag.Required = command.Name == "hold" && flag.Name == "replicas"
-				if flag.Name == "service" && (command.Name == "status" || command.Name == "explain") { // all, unless one is named
+				if flag.Name == "service" && command.Name != "rollback" && command.Name != "run" { // all, unless one is named
 					flag.HasDefault, flag.Default = false, ""
 				}
 			}

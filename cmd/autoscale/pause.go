@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/config"
 	"github.com/five-keys/autoscale/internal/store"
 )
 
@@ -25,9 +27,15 @@ const (
 	renewed = 10 * time.Minute
 )
 
+// pausing are the flags that pause, hold and resume have in common.
+type pausing struct {
+	flags
+	Config string `group:"run" placeholder:"FILE" help:"The daemon's configuration: --service is a label in it; where none is named, all of its services."`
+}
+
 // pauseCommand leaves the count of a service alone for a time.
 type pauseCommand struct {
-	flags
+	pausing
 	For    seconds  `group:"run" placeholder:"TIME" help:"How long: 30m, 2h, or bare seconds. With a command: how long it holds should this program be killed (10m)."`
 	Until  string   `group:"run" placeholder:"HH:MM" help:"Until when, instead: 14:30, or 2026-11-25 14:30."`
 	Reason string   `group:"run" placeholder:"TEXT" help:"What for; shown wherever the pause is."`
@@ -41,6 +49,7 @@ daemon. Readings are still taken, so that afterwards it goes on at once.
 
   autoscale pause --for 30m --reason "database migration"
   autoscale pause -- ./deploy.sh        # for as long as that runs; its exit status
+  autoscale pause --config autoscale.yaml --service shop --for 30m   # a daemon's service
 
 Exit status: 0 paused; 1 it could not be; 2 flags wrong in themselves; around a
 command, the command's.`
@@ -114,7 +123,7 @@ func (c *pauseCommand) around(ctx context.Context, s streams, pause *autoscale.P
 
 // holdCommand keeps the count of a service at a number for a time.
 type holdCommand struct {
-	flags
+	pausing
 	Replicas whole   `group:"run" required:"" placeholder:"N" help:"How many replicas to hold."`
 	For      seconds `group:"run" placeholder:"TIME" help:"How long: 30m, 2h, or bare seconds."`
 	Until    string  `group:"run" placeholder:"HH:MM" help:"Until when, instead: 14:30, or 2026-11-25 14:30."`
@@ -146,7 +155,7 @@ func (c *holdCommand) Run(ctx context.Context, s streams) error {
 }
 
 // resumeCommand ends a pause or a hold.
-type resumeCommand struct{ flags }
+type resumeCommand struct{ pausing }
 
 // Help is what stands below the flags' summary.
 func (c *resumeCommand) Help() string {
@@ -216,20 +225,74 @@ func whoami() string {
 }
 
 // set writes a pause, or its end, and says so.
-func (c *flags) set(ctx context.Context, s streams, p *autoscale.Pause) error {
-	switch c.Provider {
-	case "":
-		c.Provider = c.known()
-	case k8s:
-		return usage(fmt.Errorf("on Kubernetes the HPA goes on scaling, whatever is paused here; to keep it at a count set its bounds to it: kubectl patch hpa %s-hpa -p '{\"spec\":{\"minReplicas\":N,\"maxReplicas\":N}}', and take the schedule away meanwhile, since each run sets them again", c.Service))
-	}
-	if c.DryRun {
-		return c.tellPause(s, "dry-run: would be ", p)
-	}
-	if err := c.write(ctx, p, nil); err != nil {
+func (c *pausing) set(ctx context.Context, s streams, p *autoscale.Pause) error {
+	all, err := c.services()
+	if err != nil {
 		return err
 	}
-	return c.tellPause(s, "", p)
+	for _, one := range all {
+		how := "dry-run: would be "
+		if !c.DryRun {
+			how = ""
+			err = one.write(ctx, p, nil)
+		}
+		if err == nil {
+			err = one.tellPause(s, how, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write puts a pause into the state of each service, or takes it out. Where only
+// is given, one that is somebody else's stays.
+func (c *pausing) write(ctx context.Context, p, only *autoscale.Pause) error {
+	all, err := c.services()
+	for _, one := range all {
+		err = errors.Join(err, one.write(ctx, p, only))
+	}
+	return err
+}
+
+// services are the flags of each service that is meant.
+func (c *pausing) services() ([]*flags, error) {
+	if c.Config == "" {
+		one := c.flags
+		one.Service = cmp.Or(one.Service, "app")
+		one.Provider = cmp.Or(one.Provider, one.known())
+		return []*flags{&one}, one.pausable()
+	}
+	f, err := daemonFile(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	if c.Service != "" {
+		s, err := labelled(f, c.Service)
+		if err != nil {
+			return nil, err
+		}
+		f.Services = []config.Service{s}
+	}
+	var all []*flags
+	for _, s := range f.Services {
+		one := flagsOf(f, s, false)
+		one.Output, one.anyDir = c.Output, !s.DirGiven
+		if err := one.pausable(); err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// pausable reports what keeps a service from being paused.
+func (c *flags) pausable() error {
+	if c.Provider != k8s {
+		return nil
+	}
+	return usage(fmt.Errorf("on Kubernetes the HPA goes on scaling, whatever is paused here; to keep it at a count set its bounds to it: kubectl patch hpa %s-hpa -p '{\"spec\":{\"minReplicas\":N,\"maxReplicas\":N}}', and take the schedule away meanwhile, since each run sets them again", c.Service))
 }
 
 // known is the provider of the service where none is stated: that of processes
@@ -291,7 +354,7 @@ func (c *flags) keysOf(ctx context.Context, dir string) ([]store.Key, *store.Fil
 		return keys, file, err
 	}
 	if c.Provider == processes {
-		return nil, nil, fmt.Errorf("no autoscale run of service %q is remembered in %s; name the state file of the one that is meant with --state-file", c.Service, file.Path())
+		return nil, nil, fmt.Errorf("no autoscale run of service %q is remembered in %s; start it first, or name the one that is meant with --state-file or --config", c.Service, file.Path())
 	}
 	w, key, err := c.findCompose(ctx, streams{}, dir)
 	if err != nil {

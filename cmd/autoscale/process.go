@@ -83,7 +83,7 @@ func (x *processRun) begin(ctx context.Context) error {
 func (x *stepper) onProcesses(ctx context.Context, policy autoscale.Policy) result {
 	if x.processes == nil {
 		if err := x.openProcesses(policy); err != nil {
-			return result{key: x.processKey(), err: errors.Join(err, x.missed(ctx))}
+			return result{key: x.processKey(), err: errors.Join(err, x.missed(ctx, x.ProjectDir))}
 		}
 	}
 	r := x.processes.step(ctx, policy)

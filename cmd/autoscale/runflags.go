@@ -155,7 +155,7 @@ func (c *runCommand) serviceOf(dir string, words []string) config.Service {
 // remembers has a stepper remember where one decision does, and write the same
 // journal besides.
 func (c *runCommand) remembers(x *stepper) {
-	x.StateFile = c.statePath(x.ProjectDir)
+	x.StateFile, x.alone = c.statePath(x.ProjectDir), false
 	keep, journal := x.record, store.Open(x.StateFile).Journal()
 	x.record = func(r store.Record) error { return errors.Join(keep(r), journal.Append(r)) }
 }

@@ -55,7 +55,7 @@ func flagsOf(f *config.File, s config.Service, dry bool) *flags {
 		ComposeFile: s.ComposeFile, File: s.File, ProjectName: s.ProjectName, EnvFile: s.EnvFile, Profile: s.Profile, Docker: s.Docker,
 		Namespace: s.Namespace, Context: s.Context, Kubeconfig: s.Kubeconfig, CPUTarget: s.CPUTarget, HPAFile: s.HPAFile, Kubectl: s.Kubectl,
 		ProjectDir: s.ProjectDir, Start: s.Start, Apply: s.Apply, Mode: s.Mode, Output: "json",
-		StateFile: filepath.Join(f.State, s.Name+".json"),
+		StateFile: filepath.Join(f.State, s.Name+".json"), alone: true,
 	}
 	if s.Wait != nil {
 		wait := seconds(*s.Wait)
@@ -171,20 +171,12 @@ func (x *stepper) open(ctx context.Context) (r result) {
 	}
 	w, key, err := x.findCompose(ctx, streams{}, x.ProjectDir)
 	if r.key = key; err != nil {
-		r.err = errors.Join(err, x.missed(ctx))
+		r.err = errors.Join(err, x.missed(ctx, x.ProjectDir))
 		return r
 	}
 	memory := &memory{file: store.Open(x.StateFile), key: key, caches: true, record: x.record}
 	x.run = &composeRun{flags: x.flags, source: source, more: more, w: w, memory: memory}
 	return r
-}
-
-// missed remembers a step that could not even find its service. The state file is
-// this service's alone, whatever folder its project lies in.
-func (x *stepper) missed(ctx context.Context) error {
-	file := store.Open(x.StateFile)
-	keys, err := file.All()
-	return errors.Join(err, missedOf(ctx, x.clocks, file, keys))
 }
 
 // Pause leaves the count alone, or holds it; nil ends that.

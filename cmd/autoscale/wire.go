@@ -222,6 +222,10 @@ func (c *flags) missed(ctx context.Context, dir string) error {
 // provider, of the project in a folder.
 func (c *flags) remembered(dir string) ([]store.Key, *store.File, error) {
 	file := store.Open(c.statePath(dir))
+	if c.alone {
+		keys, err := file.All()
+		return keys, file, err
+	}
 	keys, err := file.Keys(dir, c.Service)
 	return slices.DeleteFunc(keys, func(k store.Key) bool { return k.Provider != string(c.Provider) }), file, err
 }

@@ -192,7 +192,7 @@ func (w *Workload) Observe(ctx context.Context) (autoscale.Replicas, error) {
 	for _, one := range w.seen.replicas {
 		r.Running = append(r.Running, one.Replica)
 	}
-	w.use(ctx, &r)
+	w.use(&r)
 	r.Warnings = append(r.Warnings, w.outOfMemory(ctx, time.Now())...)
 	if !w.project.carried && r.Current > 0 {
 		r.Warnings = append(r.Warnings, w.notCarried().Error())

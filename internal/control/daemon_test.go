@@ -96,6 +96,11 @@ func TestDaemonRhythm(t *testing.T) {
 				t.Fatalf("step %d came after %s", i, gap)
 			}
 		}
+		for i := 1; i < slow.count(); i++ { // others come to their turn between two steps
+			if gap := slow.times[i].Sub(slow.times[i-1]); gap < 40*time.Second+100*time.Millisecond {
+				t.Fatalf("step %d of the slow one came %s after the one before, which took 40s", i, gap)
+			}
+		}
 		all := d.Snapshots()
 		if len(all) != 2 || all[0].Name != "quick" || all[0].Steps != 40 || all[0].Failed != 0 || all[1].Failed < 14 || !all[1].Succeeded.IsZero() || all[0].Succeeded.IsZero() {
 			t.Errorf("%+v", all)
