@@ -10,7 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"sync/atomic"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -44,9 +44,12 @@ func TestMain(m *testing.M) {
 
 // app is a replica's program. Its words say how it behaves: "children" start
 // processes that would outlive it, "deaf" does not end on SIGTERM, "late" takes
-// as long to start as the next word says, "fails" ends at once, "switch" has a
-// health check that /sick and /well switch.
+// as long to start as the next word says, "fails" ends at once. More of them stand
+// in the file ORDERS; a replica is unhealthy while there is one with its name behind.
 func app(words []string) error {
+	if orders, err := os.ReadFile(os.Getenv("ORDERS")); err == nil {
+		words = append(words, strings.Fields(string(orders))...)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	for i, word := range words {
@@ -84,7 +87,6 @@ func app(words []string) error {
 }
 
 func routes() http.Handler {
-	var sick atomic.Bool
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%d %s", os.Getpid(), os.Getenv("PORT"))
@@ -97,10 +99,8 @@ func routes() http.Handler {
 		time.Sleep(d)
 		fmt.Fprint(w, "done")
 	})
-	mux.HandleFunc("/sick", func(http.ResponseWriter, *http.Request) { sick.Store(true) })
-	mux.HandleFunc("/well", func(http.ResponseWriter, *http.Request) { sick.Store(false) })
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if sick.Load() {
+		if _, err := os.Stat(os.Getenv("ORDERS") + "-" + os.Getenv("AUTOSCALE_REPLICA")); err == nil {
 			http.Error(w, "sick, as it was told", http.StatusServiceUnavailable)
 		}
 	})

@@ -262,7 +262,7 @@ func (w *Workload) launch(r *replica) (*backend, error) {
 	}
 	program, err := launch{
 		name: r.name, words: words, dir: w.config().Dir, output: r.heard,
-		env: environ(os.Environ(), append(w.config().Env[:len(w.config().Env):len(w.config().Env)], "PORT="+strconv.Itoa(port))...),
+		env: environ(os.Environ(), append(w.config().Env[:len(w.config().Env):len(w.config().Env)], "PORT="+strconv.Itoa(port), "AUTOSCALE_REPLICA="+r.name)...),
 	}.start()
 	if err != nil {
 		return nil, err
