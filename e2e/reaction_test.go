@@ -174,7 +174,7 @@ func TestReaction(t *testing.T) {
 		steps = 20
 	}
 	p := newFronted(t)
-	l := newLooker(t, fmt.Sprintf("  shop: {service: app, project-dir: %q, metrics-url: \"http://{replica}:8000/metrics\", rps-metric: http_requests_total, max: 2}\n", p.dir))
+	l := newLooker(t, fmt.Sprintf("  shop: {service: app, project-dir: %q, metrics-url: \"http://{replica}:8000/metrics\", rps-metric: http_requests_total, max: 2, max-reversals: 0}\n", p.dir))
 	load := newCallers(p, 20)
 	var took []time.Duration
 	for range steps {
