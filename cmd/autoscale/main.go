@@ -46,7 +46,7 @@ type cli struct {
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON Schema of autoscale.yaml, by which editors complete it."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 
-	DemoApp demoAppCommand `cmd:"" hidden:""`
+	DemoApp demoAppCommand `cmd:"" name:"demo-app" hidden:""`
 
 	VersionFlag bool `name:"version" hidden:""`
 }
@@ -115,7 +115,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		args = []string{"version"}
 	}
 	done := -1
-	parser, err := newParser(ctx, &usageLine{out}, errs, func(status int) { done = status }, s)
+	parser, err := newParser(ctx, grammar(args), &usageLine{out}, errs, func(status int) { done = status }, s)
 	if err != nil {
 		fmt.Fprintln(errs, "autoscale:", err)
 		return statusUsage
@@ -154,8 +154,8 @@ func complain(out io.Writer, err error) {
 	}
 }
 
-func newParser(ctx context.Context, out, errs io.Writer, done func(int), s streams) (*kong.Kong, error) {
-	return kong.New(&cli{},
+func newParser(ctx context.Context, grammar any, out, errs io.Writer, done func(int), s streams) (*kong.Kong, error) {
+	return kong.New(grammar,
 		kong.Name("autoscale"),
 		kong.Description("Keeps a service at the number of replicas its traffic needs: reads requests per second from Prometheus-format metrics, computes the replicas, applies them, and can always say why."),
 		kong.Writers(out, errs),
@@ -205,8 +205,10 @@ func lookBack(parser *kong.Kong) {
 // parseFlags reads the flags of one decision, as they stand behind "--" of
 // another command.
 func parseFlags(args []string) (*flags, error) {
-	c := &cli{}
-	parser, err := kong.New(c, kong.Name("autoscale"), kong.Exit(func(int) {}), kong.Writers(io.Discard, io.Discard), kongGroups(), kongVars())
+	var c struct {
+		Scale scaleCommand `cmd:""`
+	}
+	parser, err := kong.New(&c, kong.Name("autoscale"), kong.Exit(func(int) {}), kong.Writers(io.Discard, io.Discard), kongGroups(), kongVars())
 	if err != nil {
 		return nil, err
 	}

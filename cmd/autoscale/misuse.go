@@ -82,7 +82,9 @@ func instead(argument string, command *kong.Node) string {
 // children are the names of a command's own commands.
 func children(command *kong.Node) (names []string) {
 	for _, child := range command.Children {
-		names = append(names, child.Name)
+		if !child.Hidden {
+			names = append(names, child.Name)
+		}
 	}
 	return names
 }
