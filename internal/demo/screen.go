@@ -233,15 +233,12 @@ func (m *Screen) decision(width int) []string {
 	if len(wrapped) > lines {
 		wrapped = append(wrapped[:lines-1], ansi.Truncate(strings.Join(wrapped[lines-1:], " "), width-5, "…"))
 	}
-	for len(wrapped) < lines {
-		wrapped = append(wrapped, "")
-	}
 	if next != "" {
-		next = "next: " + next
+		wrapped = append(wrapped, m.style.faint.Render(ansi.Truncate("next: "+next, width-5, "…")))
 	}
-	all := make([]string, 0, lines+1)
-	for _, line := range append(wrapped, m.style.faint.Render(ansi.Truncate(next, width-5, "…"))) {
-		all = append(all, " "+bar.Render("┃")+" "+line)
+	all := make([]string, lines+1) // always as many, so that nothing below moves
+	for i, line := range wrapped {
+		all[i] = " " + bar.Render("┃") + " " + line
 	}
 	return all
 }
