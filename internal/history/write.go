@@ -140,7 +140,7 @@ func (b *batchWriter) event(e Event) error {
 // verdicts are in the order of how bad they are; a database has their places, so
 // that what is added comes at the end.
 var verdicts = []autoscale.Verdict{
-	autoscale.OK, autoscale.Warming, autoscale.Stale, autoscale.Partial, autoscale.OneOfSeveral, "saturated",
+	autoscale.OK, autoscale.Warming, autoscale.Stale, autoscale.Partial, autoscale.OneOfSeveral, autoscale.Saturated,
 	autoscale.NotFinite, autoscale.Negative, autoscale.Malformed, autoscale.TooLarge, autoscale.Late, autoscale.Absent, autoscale.Unreachable,
 }
 
