@@ -24,17 +24,21 @@ func (m *move) lost(stay []replica) error {
 }
 
 // lower takes replicas away: unhealthy ones first, then those with the highest
-// numbers. All that stay must be healthy, or it waits.
+// numbers. All that stay must be healthy, or it waits. The proxy in front knows of
+// it before they stop.
 func (m *move) lower(ctx context.Context, count int) error {
 	leave, stay := victims(m.w.seen.replicas, count)
 	if m.mustWait(stay) {
-		return m.declare(len(m.w.seen.replicas))
+		return errors.Join(m.declare(len(m.w.seen.replicas)), m.refresh(ctx))
+	}
+	if err := m.drain(ctx, leave); err != nil {
+		return err
 	}
 	if err := m.declare(count); err != nil {
-		return fmt.Errorf("%w; nothing was lowered", err)
+		return errors.Join(fmt.Errorf("%w; nothing was lowered", err), m.giveBack(ctx))
 	}
 	err := m.remove(ctx, leave, count)
-	return errors.Join(err, m.settled(ctx), m.lost(stay))
+	return errors.Join(err, m.settled(ctx), m.lost(stay), m.moved(ctx))
 }
 
 // mustWait reports, and notes, that not all that are to stay are healthy.

@@ -38,4 +38,6 @@ const (
 	CodeMemory         = "memory-short"
 	CodeCPU            = "cpu-short"
 	CodeProxy          = "proxy-resolves-once"
+	CodeUpstream       = "upstream-unusable"
+	CodeOnChange       = "on-change-missing"
 )

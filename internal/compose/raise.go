@@ -53,6 +53,7 @@ func (m *move) raise(ctx context.Context, count int) error {
 	}
 	took := time.Since(started).Round(time.Second)
 	err = errors.Join(err, m.removeFailed(ctx, failed), m.settled(ctx), m.lost(stay))
+	err = errors.Join(err, m.moved(ctx))
 	switch {
 	case ctx.Err() != nil:
 		return errors.Join(err, fmt.Errorf("compose: interrupted (%w) while raising service %q to %d; %d run now", context.Cause(ctx), w.cfg.Service, count, m.out.Count))

@@ -31,7 +31,8 @@ func (w *Workload) Set(ctx context.Context, count int) (autoscale.Outcome, error
 	}
 	m := &move{w: w, from: now, to: count, out: autoscale.Outcome{Count: now}}
 	if count == now {
-		return m.out, m.declareChecked(ctx, count)
+		err := errors.Join(m.declareChecked(ctx, count), m.refresh(ctx))
+		return m.out, err
 	}
 	if err := m.prepare(ctx, count); err != nil {
 		return m.out, err
@@ -63,8 +64,14 @@ func (w *Workload) Set(ctx context.Context, count int) (autoscale.Outcome, error
 // plan says what a real run would do.
 func (m *move) plan(count int) {
 	leave, stay := victims(m.w.seen.replicas, min(count, len(m.w.seen.replicas)))
+	waits := len(leave) > 0 && m.mustWait(stay)
+	if tells := m.w.cfg.Front.OnChange; len(leave) > 0 && !waits && len(tells) > 0 {
+		m.say(tells)
+	} else if len(leave) == 0 && len(tells) > 0 {
+		defer m.say(tells)
+	}
 	switch {
-	case len(leave) > 0 && m.mustWait(stay):
+	case waits:
 	case len(leave) > 0 && !m.byCompose(leave):
 		for _, verb := range []string{"stop", "rm"} {
 			m.say(append([]string{m.w.engine.docker, verb}, ids(leave)...))
@@ -146,6 +153,11 @@ func (m *move) prepare(ctx context.Context, count int) (err error) {
 	}
 	if w.project.name == "" {
 		w.project.name = model.Name
+	}
+	if count < len(w.seen.replicas) {
+		if _, _, err := w.listed(ctx, w.seen.replicas); err != nil {
+			return fmt.Errorf("%w; nothing was lowered", err)
+		}
 	}
 	if count > len(w.seen.replicas) {
 		if err := m.prepareRaise(ctx, model); err != nil {

@@ -49,6 +49,7 @@ func (w *Workload) Survey(ctx context.Context) (Survey, error) {
 		s.add(&Problem{CodeOverride, trimmed(err), "a count must be able to stand there as a plain number: mend the file, or name another one with --compose-file"})
 	}
 	s.add(w.uncarried())
+	s.add(w.unlisted(ctx)...)
 	compose, err := findCompose(ctx, w.engine.docker)
 	if problem, ok := errors.AsType[*Problem](err); ok {
 		s.add(problem)

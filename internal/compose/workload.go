@@ -48,6 +48,7 @@ type Config struct {
 	Apply        Apply
 	Wait         time.Duration // how long a replica may take to be healthy; 0 derives it
 	Max          int           // the most replicas that may be asked for
+	Front        Front         // how the proxy in front is told
 	DryRun       bool          // check and tell, change nothing
 	// Tell takes what a person should see while things move.
 	Tell func(text string)
