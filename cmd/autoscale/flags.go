@@ -12,8 +12,11 @@ import (
 	"time"
 
 	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/command"
+	"github.com/five-keys/autoscale/internal/compose"
 	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/store"
+	"github.com/five-keys/autoscale/internal/upstream"
 )
 
 // flags are the contract's, of one decision. The commands beside it take them
@@ -48,6 +51,13 @@ type flags struct {
 	Profile     []string `group:"compose" sep:"none" placeholder:"NAME" help:"Compose profile; repeatable."`
 	Docker      string   `group:"compose" default:"docker" placeholder:"docker" help:"The docker command."`
 	Wait        *seconds `group:"compose" placeholder:"SECONDS" help:"How long a new replica may take to be healthy; default: by its health check, at least 60 s."`
+
+	UpstreamFile    string  `group:"compose" placeholder:"FILE" help:"List of the replicas that take traffic, kept for the proxy in front."`
+	UpstreamFormat  string  `group:"compose" enum:",nginx,haproxy,traefik,json" default:"" placeholder:"nginx|haproxy|traefik|json" help:"What --upstream-file is written for."`
+	UpstreamPort    int     `group:"compose" placeholder:"PORT" help:"Port inside the replicas that the proxy sends requests to; default: the only one that they expose."`
+	UpstreamNetwork string  `group:"compose" placeholder:"NAME|host" help:"The service's network that the proxy is on, or host: the published ports; default: the first address that answers."`
+	OnChange        string  `group:"compose" placeholder:"CMD" help:"Command that has the proxy read the list, before a lowering and after a raise; no shell reads it."`
+	Drain           seconds `group:"compose" default:"10" placeholder:"10s" help:"From then until a replica that leaves is stopped."`
 
 	Namespace  string `group:"k8s" short:"n" placeholder:"NAME" help:"The Deployment's namespace; default: the context's own."`
 	Context    string `group:"k8s" placeholder:"NAME" help:"The context in kubectl's configuration; default: the current one."`
@@ -133,6 +143,7 @@ func (c *flags) checkLine() error {
 	if c.Provider == composed && each && c.Apply == "never" {
 		errs = append(errs, errors.New("--apply=never: {replica} needs the engine, which is not asked; give a URL that speaks for the whole service"))
 	}
+	errs = append(errs, c.checkFront())
 	if c.Wait != nil && *c.Wait < 0 {
 		errs = append(errs, fmt.Errorf("--wait=%v: a time cannot be below 0; leave it away to derive it from the health check", time.Duration(*c.Wait)))
 	}
@@ -144,6 +155,34 @@ func (c *flags) checkLine() error {
 	}
 	_, err := prometheus.New(c.source())
 	return errors.Join(append(errs, err)...)
+}
+
+// checkFront looks for what is wrong with the proxy's flags.
+func (c *flags) checkFront() error {
+	errs := []error{upstream.Settings{
+		File: c.UpstreamFile, Format: c.UpstreamFormat, Network: c.UpstreamNetwork, OnChange: c.OnChange, Port: c.UpstreamPort,
+		Blind: c.Provider == composed && c.Apply == "never",
+	}.Check()}
+	if c.Provider == k8s && (c.UpstreamFile != "" || c.OnChange != "") {
+		errs = append(errs, errors.New("--upstream-file and --on-change: on Kubernetes a Service knows which pods take traffic; leave them away"))
+	}
+	if c.Drain < 0 {
+		errs = append(errs, fmt.Errorf("--drain=%v: a time cannot be below 0", time.Duration(c.Drain)))
+	}
+	if _, err := command.Words(c.OnChange); err != nil && c.OnChange != "" {
+		errs = append(errs, fmt.Errorf("--on-change: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// front is the flags' part of the proxy in front.
+func (c *flags) front(dir string) compose.Front {
+	f := compose.Front{
+		File: c.UpstreamFile, Format: upstream.Format(c.UpstreamFormat), Port: uint16(c.UpstreamPort), Network: c.UpstreamNetwork,
+		Drain: time.Duration(c.Drain), Untold: strings.TrimSuffix(c.statePath(dir), ".json") + ".untold-",
+	}
+	f.OnChange, _ = command.Words(c.OnChange) // checked, or none
+	return f
 }
 
 // source is the flags' part of the reading.

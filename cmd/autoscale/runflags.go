@@ -22,7 +22,6 @@ type ofFlags struct {
 	Listen     string   `default:"127.0.0.1:9292" placeholder:"127.0.0.1:9292" help:"Address of page, API and metrics, on this machine; off: none."`
 	Proxy      string   `group:"process" default:"127.0.0.1:8080" placeholder:"127.0.0.1:8080" help:"Address of the proxy in front of the replicas."`
 	HealthPath string   `group:"process" placeholder:"PATH" help:"What a healthy replica answers with a status from 200 to 399; default: it is healthy once it accepts a connection."`
-	Drain      seconds  `group:"process" default:"10" placeholder:"10s" help:"How long a replica that leaves may take to finish its requests, streams included."`
 	Grace      seconds  `group:"process" default:"10" placeholder:"10s" help:"How long a replica may take to end after SIGTERM, until it is killed."`
 	Args       []string `arg:"" optional:"" passthrough:"" placeholder:"-- CMD…" help:"The program that each replica runs, and its arguments, behind --; {port} in them, and PORT in the environment, say where it is to listen, at 127.0.0.1."`
 }
@@ -97,14 +96,14 @@ func (c *runCommand) checkStated(words []string, has func(flag string) bool) err
 		if len(words) > 0 {
 			errs = append(errs, fmt.Errorf("--provider=%s: it runs no command; leave %s away", c.Provider, strings.Join(words, " ")))
 		}
-		for _, flag := range []string{"proxy", "health-path", "drain", "grace"} {
+		for _, flag := range []string{"proxy", "health-path", "grace"} {
 			if has(flag) {
 				errs = append(errs, fmt.Errorf("--%s is for --provider=process; leave it away", flag))
 			}
 		}
 	}
 	if c.Provider == processes {
-		for _, flag := range []string{"apply", "start", "compose-file", "file", "project-name", "env-file", "profile", "docker", "namespace", "context", "kubeconfig", "cpu-target", "hpa-file", "kubectl"} {
+		for _, flag := range []string{"apply", "start", "compose-file", "file", "project-name", "env-file", "profile", "docker", "upstream-file", "upstream-format", "upstream-port", "upstream-network", "on-change", "namespace", "context", "kubeconfig", "cpu-target", "hpa-file", "kubectl"} {
 			if has(flag) {
 				errs = append(errs, fmt.Errorf("--%s means nothing with --provider=process; leave it away", flag))
 			}
@@ -132,6 +131,7 @@ func (c *runCommand) serviceOf(dir string, words []string) config.Service {
 		MaxReversals: int(c.MaxReversals), InFlight: float64(c.InFlight),
 		ProjectDir: dir, ComposeFile: c.ComposeFile, File: c.File, ProjectName: c.ProjectName, EnvFile: c.EnvFile, Profile: c.Profile, Docker: c.Docker, Start: c.Start,
 		Command: words, Proxy: c.Proxy, HealthPath: c.HealthPath, Drain: time.Duration(c.Drain), Grace: time.Duration(c.Grace),
+		UpstreamFile: c.UpstreamFile, UpstreamFormat: c.UpstreamFormat, UpstreamPort: c.UpstreamPort, UpstreamNetwork: c.UpstreamNetwork, OnChange: c.OnChange,
 		Namespace: c.Namespace, Context: c.Context, Kubeconfig: c.Kubeconfig, CPUTarget: c.CPUTarget, HPAFile: c.HPAFile, Kubectl: c.Kubectl,
 	}
 	if c.Provider == processes {

@@ -53,6 +53,7 @@ func flagsOf(f *config.File, s config.Service, dry bool) *flags {
 		MaxUp: limit{s.MaxUp}, MaxDown: limit{s.MaxDown}, OnDoubt: safeCount(s.OnDoubt),
 		MaxReversals: whole(s.MaxReversals), InFlight: rate(s.InFlight),
 		ComposeFile: s.ComposeFile, File: s.File, ProjectName: s.ProjectName, EnvFile: s.EnvFile, Profile: s.Profile, Docker: s.Docker,
+		UpstreamFile: s.UpstreamFile, UpstreamFormat: s.UpstreamFormat, UpstreamPort: s.UpstreamPort, UpstreamNetwork: s.UpstreamNetwork, OnChange: s.OnChange, Drain: seconds(s.Drain),
 		Namespace: s.Namespace, Context: s.Context, Kubeconfig: s.Kubeconfig, CPUTarget: s.CPUTarget, HPAFile: s.HPAFile, Kubectl: s.Kubectl,
 		ProjectDir: s.ProjectDir, Start: s.Start, Apply: s.Apply, Mode: s.Mode, Output: "json",
 		StateFile: filepath.Join(f.State, s.Name+".json"), alone: true,

@@ -186,6 +186,7 @@ func (c *flags) workload(s streams, dir string, key *store.Key) compose.Config {
 	if name := os.Getenv("COMPOSE_PROJECT_NAME"); cfg.ProjectName == "" && name != "" {
 		cfg.ProjectName, cfg.NameFromEnv = name, true
 	}
+	cfg.Front = c.front(dir)
 	if c.Wait != nil {
 		cfg.Wait = time.Duration(*c.Wait)
 	}

@@ -46,11 +46,11 @@ func Words(text string) (words []string, err error) {
 	end()
 	switch {
 	case quote != 0:
-		return nil, fmt.Errorf("a %c is not closed", quote)
+		return nil, fmt.Errorf("a %c is not closed; write a second one behind what it begins", quote)
 	case escaped:
-		return nil, errors.New("nothing stands behind the last backslash")
+		return nil, errors.New("nothing stands behind the last backslash; leave it away")
 	case err == nil && (len(words) == 0 || words[0] == ""):
-		return nil, errors.New("it names no program")
+		return nil, errors.New("it names no program; write one, such as nginx -s reload")
 	}
 	return words, err
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/command"
+	"github.com/five-keys/autoscale/internal/upstream"
 )
 
 // report notes what is wrong with a part of the file, in the words of flags or
@@ -71,6 +73,7 @@ func (r *reader) check(s Service, path string) {
 		r.report(path, "%v", err)
 	}
 	r.checkProvider(s, path)
+	r.checkFront(s, path)
 	if s.InFlight > 0 && !slices.ContainsFunc(s.Sources, func(s Source) bool { return s.InFlightMetric != "" }) {
 		r.report(path, "--inflight-target=%v: write inflight-metric as well, the gauge that it is of", s.InFlight)
 	}
@@ -118,6 +121,22 @@ func (r *reader) checkProcess(s Service, path string) {
 	}
 	if s.Apply != "always" {
 		r.report(path, "--apply=%s: the processes are the daemon's own; leave it away, or write mode: observe to have their number left alone", s.Apply)
+	}
+}
+
+// checkFront looks for what is wrong with what is said of the proxy in front.
+func (r *reader) checkFront(s Service, path string) {
+	if s.Provider != "compose" {
+		return
+	}
+	err := upstream.Settings{
+		File: s.UpstreamFile, Format: s.UpstreamFormat, Network: s.UpstreamNetwork, OnChange: s.OnChange, Port: s.UpstreamPort, Blind: s.Apply == "never",
+	}.Check()
+	if err != nil {
+		r.report(path, "%v", err)
+	}
+	if _, err := command.Words(s.OnChange); err != nil && s.OnChange != "" {
+		r.report(path, "--on-change: %v", err)
 	}
 }
 

@@ -108,14 +108,22 @@ type Service struct {
 	Wait  *time.Duration `yaml:"wait" zero:"auto" atleast:"0s" provider:"compose,process" help:"How long a new replica may take to be healthy; auto: by its health check, at least 60 s."`
 	Start bool           `yaml:"start" provider:"compose" help:"Start min replicas where none runs."`
 
+	UpstreamFile   string `yaml:"upstream-file" provider:"compose" help:"List of the replicas that take traffic, kept for the proxy in front."`
+	UpstreamFormat string `yaml:"upstream-format" enum:"nginx,haproxy,traefik,json" provider:"compose" help:"What upstream-file is written for."`
+	// UpstreamPort is 0 where the replicas expose only one.
+	UpstreamPort    int    `yaml:"upstream-port" zero:"auto" atleast:"1" atmost:"65535" provider:"compose" help:"Port inside the replicas that the proxy sends requests to; auto: the only one that they expose."`
+	UpstreamNetwork string `yaml:"upstream-network" provider:"compose" help:"The service's network that the proxy is on, or host: the published ports; default: the first address that answers."`
+	OnChange        string `yaml:"on-change" provider:"compose" help:"Command that has the proxy read the list, before a lowering and after a raise. It runs in the project's folder, for 30 s at most; no shell reads it."`
+
 	// Command is the program and its arguments.
 	Command []string `yaml:"command" provider:"process" help:"The program that each replica runs, and its arguments, as a list; no shell reads them. {port} in them, and PORT in the environment, say where it is to listen, at 127.0.0.1. Required."`
 	// Proxy is host:port.
 	Proxy string `yaml:"proxy" default:"127.0.0.1:8080" provider:"process" help:"Address of the proxy in front of the replicas."`
 	// HealthPath is empty where a connection is enough.
-	HealthPath string        `yaml:"health-path" provider:"process" help:"What a healthy replica answers with a status from 200 to 399, such as /healthz; default: it is healthy once it accepts a connection."`
-	Drain      time.Duration `yaml:"drain" default:"10s" atleast:"0s" provider:"process" help:"How long a replica that leaves may take to finish its requests, streams included."`
-	Grace      time.Duration `yaml:"grace" default:"10s" atleast:"0s" provider:"process" help:"How long a replica may take to end after SIGTERM, until it is killed."`
+	HealthPath string `yaml:"health-path" provider:"process" help:"What a healthy replica answers with a status from 200 to 399, such as /healthz; default: it is healthy once it accepts a connection."`
+	// Drain is used with UpstreamFile or OnChange only, where the provider is compose.
+	Drain time.Duration `yaml:"drain" default:"10s" atleast:"0s" provider:"compose,process" help:"With upstream-file or on-change: from when the proxy was told until a replica that leaves is stopped. With provider: process: how long such a one may take to finish its requests, streams included."`
+	Grace time.Duration `yaml:"grace" default:"10s" atleast:"0s" provider:"process" help:"How long a replica may take to end after SIGTERM, until it is killed."`
 
 	Namespace string `yaml:"namespace" provider:"k8s" help:"The Deployment's namespace; default: the context's own."`
 	Context   string `yaml:"context" provider:"k8s" help:"The context in kubectl's configuration; default: the current one."`

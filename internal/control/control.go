@@ -30,6 +30,12 @@ type Workload interface {
 	Set(ctx context.Context, count int) (autoscale.Outcome, error)
 }
 
+// Lister is a Workload that tells a proxy in front which replicas take traffic.
+type Lister interface {
+	// List leaves the proxy knowing that, where nothing is to be set.
+	List(ctx context.Context) (autoscale.Outcome, error)
+}
+
 // Memory keeps what must be known from one step to the next.
 type Memory interface {
 	// Load returns the State of the last step, the zero State where there is
@@ -227,12 +233,20 @@ func (c *Controller) apply(ctx context.Context, report *Report, next autoscale.S
 }
 
 // declare leaves the user's files saying what a trusted step decided, also
-// where nothing is to be moved.
+// where nothing is to be moved. What a proxy in front is told rests on no reading.
 func (c *Controller) declare(ctx context.Context, report *Report) error {
-	if c.Policy.Mode == autoscale.Observe || report.Decision.Verdict != autoscale.OK {
+	if c.Policy.Mode == autoscale.Observe {
 		return nil
 	}
-	outcome, err := c.Workload.Set(ctx, report.Decision.To)
+	set := func(ctx context.Context) (autoscale.Outcome, error) { return c.Workload.Set(ctx, report.Decision.To) }
+	if report.Decision.Verdict != autoscale.OK {
+		lister, ok := c.Workload.(Lister)
+		if !ok {
+			return nil
+		}
+		set = lister.List
+	}
+	outcome, err := set(ctx)
 	if err != nil || len(outcome.Notes) > 0 {
 		report.Outcome = &outcome
 	}

@@ -175,5 +175,31 @@ func Names(servers []Server) string {
 	return strings.Join(all, ", ")
 }
 
-// Valid reports whether f is one of Formats.
-func (f Format) Valid() bool { return slices.Contains(Formats(), f) }
+// Settings are what a user says of a list and of the command beside it.
+type Settings struct {
+	File, Format, Network, OnChange string
+	Port                            int  // inside the replicas; 0 where not stated
+	Blind                           bool // the engine is not asked
+}
+
+// Check looks for what is wrong in the settings themselves, in the words of the
+// flags.
+func (s Settings) Check() error {
+	var errs []error
+	if (s.File != "") != (s.Format != "") {
+		errs = append(errs, errors.New("--upstream-file and --upstream-format belong together, the list and what it is written for; give both, or neither"))
+	}
+	if s.Format != "" && !slices.Contains(Formats(), Format(s.Format)) {
+		errs = append(errs, fmt.Errorf("--upstream-format=%s: give nginx, haproxy, traefik or json", s.Format))
+	}
+	if s.Port < 0 || s.Port > 65535 {
+		errs = append(errs, fmt.Errorf("--upstream-port=%d: a port is a number from 1 to 65535", s.Port))
+	}
+	if s.File == "" && (s.Port != 0 || s.Network != "") {
+		errs = append(errs, errors.New("--upstream-port and --upstream-network are about a list; name it with --upstream-file, or leave them away"))
+	}
+	if s.Blind && (s.File != "" || s.OnChange != "") {
+		errs = append(errs, errors.New("--apply=never: which replicas take traffic only the engine knows, which is not asked; leave --upstream-file and --on-change away"))
+	}
+	return errors.Join(errs...)
+}

@@ -116,6 +116,25 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestSettings(t *testing.T) {
+	for says, s := range map[string]Settings{
+		"":                           {File: "a", Format: "nginx", Port: 80, Network: "front", OnChange: "x"},
+		"belong together":            {File: "a"},
+		"--upstream-format and":      {Format: "json"},
+		"--upstream-format=apache":   {File: "a", Format: "apache"},
+		"--upstream-port=65536":      {File: "a", Format: "json", Port: 65536},
+		"are about a list":           {Network: "front", OnChange: "x"},
+		"only the engine knows":      {OnChange: "x", Blind: true},
+		"--apply=never: which":       {File: "a", Format: "json", Blind: true},
+		"--upstream-port=-1: a port": {File: "a", Format: "json", Port: -1},
+	} {
+		err := s.Check()
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says) && !strings.Contains(err.Error(), "--upstream-file and "+says)) {
+			t.Errorf("%q: %v", says, err)
+		}
+	}
+}
+
 // FuzzRead: whatever stands in a file, it is ours only where the mark says so.
 func FuzzRead(f *testing.F) {
 	for _, format := range Formats() {
