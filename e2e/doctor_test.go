@@ -544,45 +544,6 @@ func (p *project) wantTree(want map[string]string) {
 	}
 }
 
-// nginxImage builds an image of Debian's nginx, once.
-func nginxImage(t *testing.T) string {
-	t.Helper()
-	const name = "autoscale-e2e-nginx"
-	if exec.Command("docker", "image", "inspect", name).Run() == nil {
-		return name
-	}
-	root := os.Getenv("AUTOSCALE_NGINX")
-	if root == "" {
-		t.Fatal("AUTOSCALE_NGINX is not set: run this through e2e/run")
-	}
-	binary := filepath.Join(root, "usr/sbin/nginx")
-	ldd := exec.Command("ldd", binary)
-	lib := filepath.Join(root, "usr/lib")
-	ldd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+lib)
-	out, err := ldd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	var script strings.Builder
-	script.WriteString("mkdir -p root/usr/sbin root/lib64 root/etc root/var/log/nginx root/var/lib/nginx root/tmp root/run && cp " + binary + " root/usr/sbin/ && printf 'root:x:0:0:::\\nnobody:x:65534:65534:::\\n' > root/etc/passwd && printf 'root:x:0:\\nnogroup:x:65534:\\n' > root/etc/group")
-	for path := range strings.FieldsSeq(string(out)) {
-		if filepath.IsAbs(path) {
-			script.WriteString(fmt.Sprintf(" && mkdir -p root%s && cp -L %s root%s", filepath.Dir(path), path, path))
-		}
-	}
-	dockerfile := "FROM scratch\nCOPY root /\nCMD [\"nginx\", \"-g\", \"daemon off; error_log stderr;\"]\nENV PATH=/usr/sbin\n"
-	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("bash", "-ec", script.String()+" && docker build -q -t "+name+" .")
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "DOCKER_BUILDKIT=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("the image of nginx: %v\n%s", err, out)
-	}
-	return name
-}
-
 // TestDoctorProxy: a real nginx that looks up the service once is found; one that
 // looks again is not.
 func TestDoctorProxy(t *testing.T) {

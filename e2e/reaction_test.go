@@ -82,11 +82,16 @@ type callers struct {
 }
 
 func newCallers(p *project, rate int64) *callers {
-	c := &callers{t: p.t, url: "http://" + strings.TrimSpace(p.docker("compose", "port", "proxy", "8000")) + "/", seen: map[string]time.Time{}}
+	return callersAt(p.t, "http://"+strings.TrimSpace(p.docker("compose", "port", "proxy", "8000"))+"/", rate)
+}
+
+// callersAt send them to a URL.
+func callersAt(t *testing.T, url string, rate int64) *callers {
+	c := &callers{t: t, url: url, seen: map[string]time.Time{}}
 	c.rate.Store(rate)
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
-	p.t.Cleanup(func() { stop(); c.wg.Wait() })
+	t.Cleanup(func() { stop(); c.wg.Wait() })
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
 	c.wg.Go(func() {
 		next := time.Now()
