@@ -141,7 +141,7 @@ func Stretches(all iter.Seq2[Rate, error]) Rates {
 			n++
 		}
 		if n < 2 {
-			yield(Rate{}, errors.New("it needs two lines of rates at least: one lasts to the next"))
+			yield(Rate{}, errors.New("two rates are needed at least: one lasts to the next"))
 			return
 		}
 		held.For = step

@@ -42,7 +42,7 @@ func TestRates(t *testing.T) {
 		{"one stretch of requests", "time\n0\n1\n", 1, 1, "0+2 1"},
 		{"access log", `1.1.1.1 - - [24/Nov/2026:10:05:00 +0000] "GET / HTTP/1.1" 200 1` + "\n" + `1.1.1.1 - - [24/Nov/2026:10:05:02 +0000] "GET / HTTP/1.1" 200 1` + "\n", 1, 1, "0+2 0.5"},
 
-		{"one line", "seconds_since_start,rps\n0,2\n", 1, 1, "two lines of rates at least"},
+		{"one line", "seconds_since_start,rps\n0,2\n", 1, 1, "two rates are needed at least"},
 		{"not after", "seconds_since_start,rps\n0,2\n5,1\n5,1\n", 1, 1, "0+5 2; trace /: line 4: its time 5 is not after that of the line before"},
 		{"no rate", `{"time": 5, "rps": 2}` + "\n" + `{"time": 6, "rps": "x"}` + "\n", 1, 1, "line 2"},
 		{"no time", `{"rps": 2}` + "\n", 1, 1, "is no time"},

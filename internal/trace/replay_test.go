@@ -71,7 +71,7 @@ func TestReplayErrors(t *testing.T) {
 		"":                                     "none of the known formats",
 		"hello\n":                              "none of the known formats",
 		"rps\n1\n":                             `"seconds_since_start" is missing`,
-		"seconds_since_start,rps\n0,1\n":       "two lines of rates at least",
+		"seconds_since_start,rps\n0,1\n":       "two rates are needed at least",
 		"seconds_since_start,rps\n0,1\n0,1\n":  "line 3: its time 0 is not after",
 		"seconds_since_start,rps\n0,1\n1,-1\n": "line 3",
 		"seconds_since_start,rps\n0,1\n1\n":    "wrong number of fields",

@@ -1,0 +1,137 @@
+package trace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/api"
+	prometheus "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+)
+
+// Range is what a Prometheus server knows of a stretch of time.
+type Range struct {
+	// URL is the server's, with name and password where it wants them.
+	URL string
+	// Headers are "Name: value", sent with each request.
+	Headers []string
+	// Query gives requests/s; its series are added up.
+	Query string
+	// From, To and Step say for which instants it is evaluated.
+	From, To time.Time
+	Step     time.Duration
+}
+
+// pagePoints is how many instants are asked for at a time; a server gives at most
+// 11,000 (https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries).
+const pagePoints = 10_000
+
+// Rates are the values, each in force until the next one. An instant without a
+// value is passed over.
+func (r Range) Rates(ctx context.Context) Rates {
+	return Stretches(func(yield func(Rate, error) bool) {
+		server, err := r.client()
+		if err != nil {
+			yield(Rate{}, err)
+			return
+		}
+		found := false
+		for from := r.From; !from.After(r.To); from = from.Add(pagePoints * r.Step) {
+			to := from.Add((pagePoints - 1) * r.Step)
+			if to.After(r.To) {
+				to = r.To
+			}
+			page, err := r.page(ctx, server, prometheus.Range{Start: from, End: to, Step: r.Step})
+			if err != nil {
+				yield(Rate{}, err)
+				return
+			}
+			for _, one := range page {
+				found = true
+				if !yield(Rate{At: one.at.Sub(r.From), RPS: one.rps}, nil) {
+					return
+				}
+			}
+		}
+		if !found {
+			yield(Rate{}, fmt.Errorf("prometheus: query %s has no value from %s to %s; try it on the server's own page", r.Query, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339)))
+		}
+	})
+}
+
+// client is the official one.
+func (r Range) client() (prometheus.API, error) {
+	headers := http.Header{}
+	for _, header := range r.Headers {
+		name, value, ok := strings.Cut(header, ":")
+		if !ok || strings.TrimSpace(name) == "" {
+			return nil, errors.New("prometheus: a header is not 'Name: value'")
+		}
+		headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	c, err := api.NewClient(api.Config{Address: r.URL, RoundTripper: sending{headers}})
+	if err != nil {
+		return nil, fmt.Errorf("prometheus: %w", err)
+	}
+	return prometheus.NewAPI(c), nil
+}
+
+// sending sends headers with each request.
+type sending struct{ headers http.Header }
+
+// RoundTrip sends a request with the headers.
+func (s sending) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	for name, values := range s.headers {
+		r.Header[name] = values
+	}
+	return api.DefaultRoundTripper.RoundTrip(r)
+}
+
+// at is a value at an instant.
+type at struct {
+	at  time.Time
+	rps float64
+}
+
+// pageWithin is how long a server may take for one page.
+const pageWithin = time.Minute
+
+// page asks for some of the instants.
+func (r Range) page(ctx context.Context, server prometheus.API, of prometheus.Range) ([]at, error) {
+	value, warnings, _, err := server.QueryRange(ctx, r.Query, of, prometheus.WithTimeout(pageWithin))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("prometheus: query %s: %w", r.Query, err)
+	case len(warnings) > 0:
+		return nil, fmt.Errorf("prometheus: query %s: the answer is not whole: %s", r.Query, strings.Join(warnings, "; "))
+	}
+	matrix, ok := value.(model.Matrix)
+	if !ok {
+		return nil, fmt.Errorf("prometheus: query %s gives a %s; ask for a rate: sum(rate(http_requests_total[1m]))", r.Query, value.Type())
+	}
+	sums := map[model.Time]float64{}
+	for _, series := range matrix {
+		for _, pair := range series.Values {
+			sums[pair.Timestamp] += float64(pair.Value)
+		}
+	}
+	all := make([]at, 0, len(sums))
+	for when, rps := range sums {
+		if math.IsNaN(rps) {
+			continue
+		}
+		if !(rps >= 0 && rps <= MaxRate) {
+			return nil, fmt.Errorf("prometheus: query %s gives %v at %s: no rate of 0 to %.0f requests/s", r.Query, rps, when.Time().Format(time.RFC3339), MaxRate)
+		}
+		all = append(all, at{when.Time(), rps})
+	}
+	slices.SortFunc(all, func(a, b at) int { return a.at.Compare(b.at) })
+	return all, nil
+}
