@@ -5,7 +5,7 @@ SHELL := bash
 # fuzztime is how long each fuzz target runs under "make fuzz".
 fuzztime ?= 10m
 
-.PHONY: help build check test test-all bench fuzz soak release demo-docker cluster
+.PHONY: help build check test test-all bench fuzz soak release demo demo-docker picture cluster
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ fuzz: ## every fuzz target for fuzztime each
 
 release: ## static archives for linux on amd64 and arm64, with checksums, in dist/
 	build/release
+
+demo: build ## see it at work on this machine, with nothing but Go
+	@bin/autoscale demo
+
+picture: ## the README's picture of the demo (needs tmux, aha and chromium)
+	build/picture
 
 demo-docker: ## the example project scaled on real Docker (a private engine where none runs)
 	examples/compose/demo

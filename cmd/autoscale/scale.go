@@ -28,6 +28,7 @@ Other commands, each with a --help of its own:
   autoscale status     where each service stands
   autoscale explain    why, and what would change the number next
   autoscale rollback   undo it
+  autoscale demo       see it at work, with nothing but this program
   autoscale stress     send load, and find what one replica carries
   autoscale version`
 }
