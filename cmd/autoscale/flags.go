@@ -147,7 +147,7 @@ func (c *flags) checkLine() error {
 	if c.Wait != nil && *c.Wait < 0 {
 		errs = append(errs, fmt.Errorf("--wait=%v: a time cannot be below 0; leave it away to derive it from the health check", time.Duration(*c.Wait)))
 	}
-	if c.Provider == processes && len(c.MetricsURL) == 0 {
+	if c.Provider == processes && len(c.MetricsURL) == 0 { // the proxy counts
 		return errors.Join(errs...)
 	}
 	if (c.InFlight > 0) != (c.InFlightMetric != "") {

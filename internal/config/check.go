@@ -74,7 +74,7 @@ func (r *reader) check(s Service, path string) {
 	}
 	r.checkProvider(s, path)
 	r.checkFront(s, path)
-	if s.InFlight > 0 && !slices.ContainsFunc(s.Sources, func(s Source) bool { return s.InFlightMetric != "" }) {
+	if s.InFlight > 0 && !slices.ContainsFunc(s.Sources, func(s Source) bool { return s.InFlightMetric != "" || len(s.MetricsURL) == 0 }) {
 		r.report(path, "--inflight-target=%v: write inflight-metric as well, the gauge that it is of", s.InFlight)
 	}
 	for i, source := range s.Sources {

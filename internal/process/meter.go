@@ -13,24 +13,32 @@ import (
 // second, so that steps of one second each have a rate of their own.
 const leastWindow = 900 * time.Millisecond
 
+// counts are how many requests arrived, were answered, and of those with an error.
+type counts struct{ arrived, answered, failed uint64 }
+
+func (c counts) plus(o counts) counts {
+	return counts{c.arrived + o.arrived, c.answered + o.answered, c.failed + o.failed}
+}
+
+func (c counts) minus(o counts) counts {
+	return counts{c.arrived - o.arrived, c.answered - o.answered, c.failed - o.failed}
+}
+
 // meter turns counts of requests into rates. Workload.mu guards it.
 type meter struct {
-	others uint64 // requests that came while no replica took any, and those of replicas that are gone
+	others counts // of requests that came while no replica took any, and of replicas that are gone
 	marks  []mark // of earlier readings, oldest first; only the first may be longer ago than leastWindow
 }
 
 // mark is what had been counted at one moment.
 type mark struct {
 	at    time.Time
-	total uint64
-	of    map[string]uint64 // by replica; part of total
+	total counts
+	of    map[string]counts // by replica; part of total
 }
 
 // begin begins to count.
 func (m *meter) begin(now time.Time) { m.marks = []mark{{at: now}} }
-
-// leave keeps what was given to a replica that is gone.
-func (m *meter) leave(arrived uint64) { m.others += arrived }
 
 // since is the mark that a rate at now's is taken from: the newest one that is
 // long enough ago, else the first there was. It keeps now's for later.
@@ -55,32 +63,39 @@ func (w *Workload) Identity() string { return "requests at the proxy of " + w.co
 func (w *Workload) Read(_ context.Context, replicas []autoscale.Replica) autoscale.Reading {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := mark{at: time.Now(), total: w.meter.others, of: map[string]uint64{}}
+	now := mark{at: time.Now(), total: w.meter.others, of: map[string]counts{}}
+	flying, waiting := map[string]int{}, w.waiting
 	for _, r := range w.replicas {
-		now.total += r.arrived
-		now.of[r.id] = r.arrived
+		now.total = now.total.plus(r.counts)
+		now.of[r.id] = r.counts
+		if r.backend != nil {
+			flying[r.id] = r.backend.inflight
+		}
 	}
 	before := w.meter.since(now)
 	took := now.at.Sub(before.at)
 	reading := autoscale.Reading{Metric: Metric, Kind: autoscale.Gauge, Scope: autoscale.ScopeReplica, Samples: []autoscale.Sample{}}
-	sample := func(process, name string, count uint64) {
-		s := autoscale.Sample{Process: process, Name: name, Time: now.at, Verdict: autoscale.OK}
-		if took > 0 {
-			s.Value = float64(count) / took.Seconds()
-		}
-		if took < leastWindow {
-			s.Verdict, s.Detail = autoscale.Warming, fmt.Sprintf("requests are counted since %s ago only", took.Round(time.Millisecond))
-		}
-		reading.Samples = append(reading.Samples, s)
-	}
-	rest := now.total - before.total
+	rest := now.total.minus(before.total)
 	for _, r := range replicas {
-		count := now.of[r.ID] - before.of[r.ID]
-		rest -= count
-		sample(r.ID, r.Name, count)
+		c := now.of[r.ID].minus(before.of[r.ID])
+		rest = rest.minus(c)
+		reading.Samples = append(reading.Samples, c.sample(r.ID, r.Name, now.at, took, flying[r.ID]))
 	}
-	if rest > 0 || len(replicas) == 0 {
-		sample("proxy", "proxy", rest)
+	if rest != (counts{}) || waiting > 0 || len(replicas) == 0 {
+		reading.Samples = append(reading.Samples, rest.sample("proxy", "proxy", now.at, took, waiting))
 	}
 	return reading
+}
+
+// sample is what was counted in the time before now.
+func (c counts) sample(process, name string, now time.Time, took time.Duration, flying int) autoscale.Sample {
+	s := autoscale.Sample{Process: process, Name: name, Time: now, Verdict: autoscale.OK, InFlight: float64(flying)}
+	if took > 0 {
+		each := 1 / took.Seconds()
+		s.Value, s.Answered, s.Failed = float64(c.arrived)*each, float64(c.answered)*each, float64(c.failed)*each
+	}
+	if took < leastWindow {
+		s.Verdict, s.Detail = autoscale.Warming, fmt.Sprintf("requests are counted since %s ago only", took.Round(time.Millisecond))
+	}
+	return s
 }

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/host"
 )
 
 // Config is what the user said of the service.
@@ -220,13 +221,11 @@ func (w *Workload) Observe(context.Context) (autoscale.Replicas, error) {
 		}
 	}
 	w.mu.Unlock()
-	usage, now := usages(supervisors), time.Now()
+	usage := usages(supervisors)
 	for i, r := range seen.Running {
-		if used, known := usage[of[r.ID]]; known {
-			used.Time = now
-			seen.Running[i].Usage = used
-		}
+		seen.Running[i].Usage = usage[of[r.ID]]
 	}
+	seen.Host = host.Machine()
 	seen.Current = len(seen.Running)
 	return seen, nil
 }

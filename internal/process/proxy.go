@@ -117,9 +117,9 @@ func (w *Workload) takeNow(tried []*backend, first bool) (b *backend, changed <-
 	b = w.least(tried)
 	switch {
 	case b == nil && first:
-		w.meter.others++
+		w.meter.others.arrived++
 	case first:
-		b.replica.arrived++
+		b.replica.counts.arrived++
 	}
 	switch {
 	case b != nil:
@@ -248,6 +248,7 @@ func (carrier) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp, err := t.b.trip.RoundTrip(out)
 		var failed *net.OpError
 		if err == nil || req.Context().Err() != nil || !errors.As(err, &failed) || failed.Op != "dial" || body != nil && body.begun.Load() {
+			t.w.answered(t.b, err != nil || resp.StatusCode >= http.StatusInternalServerError)
 			return resp, err
 		}
 		tried = append(tried, t.b)
@@ -257,6 +258,16 @@ func (carrier) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		t.w.give(t.b)
 		t.b = next
+	}
+}
+
+// answered counts an answer of a replica, or that there was none.
+func (w *Workload) answered(b *backend, failed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	b.replica.counts.answered++
+	if failed {
+		b.replica.counts.failed++
 	}
 }
 
@@ -285,6 +296,10 @@ func (w *Workload) refuse(rw http.ResponseWriter, req *http.Request, err error) 
 	case errors.Is(err, errNone) || errors.Is(err, errClosed):
 		rw.Header().Set("Retry-After", "1")
 		http.Error(rw, "no replica of the service takes requests at the moment", http.StatusServiceUnavailable)
+		w.mu.Lock()
+		w.meter.others.answered++
+		w.meter.others.failed++
+		w.mu.Unlock()
 		w.remark("a request was answered with 503: %v", err)
 	default:
 		http.Error(rw, "the replica did not answer", http.StatusBadGateway)

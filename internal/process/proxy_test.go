@@ -405,3 +405,50 @@ func TestRate(t *testing.T) {
 		want(0, true)
 	})
 }
+
+// Errors are counted for the replica that they are of, and those without one for
+// the proxy, which has those that wait as well.
+func TestErrorsCounted(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, b *bench) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { b.ask(t.Context()) }) // for 20 s
+		time.Sleep(15 * time.Second)
+		for range 3 {
+			wg.Go(func() { b.ask(ctx) })
+		}
+		time.Sleep(6 * time.Second)
+		s := b.Read(t.Context(), nil).Samples
+		if len(s) != 1 || s[0].Failed != 1./21 || s[0].Answered != 1./21 || s[0].InFlight != 3 || s[0].Value != 4./21 {
+			t.Errorf("without a replica: %+v", s)
+		}
+		cancel()
+		wg.Wait()
+		b.set(1)
+		one := b.all()[0]
+		status := 0
+		one.serve = func(r *http.Request) (*http.Response, error) {
+			if status++; status == 1 {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return &http.Response{StatusCode: 498 + status, Body: http.NoBody, Request: r}, nil
+		}
+		for range 4 { // none, 500, 501, 502
+			b.ask(t.Context())
+		}
+		one.serve = func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody, Request: r}, nil
+		}
+		for range 4 {
+			b.ask(t.Context())
+		}
+		time.Sleep(2 * time.Second)
+		seen, err := b.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := b.Read(t.Context(), seen.Running).Samples; len(s) != 1 || s[0].Failed != 2 || s[0].Answered != 4 || s[0].InFlight != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}

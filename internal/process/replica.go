@@ -51,7 +51,7 @@ type replica struct {
 	stopping bool     // it was told to end, and cannot be taken back
 	kill     bool     // it has no more time
 	settled  bool     // what came of its first start was told
-	arrived  uint64   // requests that were given to it as they came
+	counts   counts   // of requests that were given to it as they came
 }
 
 // heard takes a line that the replica wrote.

@@ -236,7 +236,7 @@ func victims(all []*replica, count int) (leave, stay []*replica) {
 func (w *Workload) forget(r *replica) {
 	w.mu.Lock()
 	w.replicas = slices.DeleteFunc(w.replicas, func(one *replica) bool { return one == r })
-	w.meter.leave(r.arrived)
+	w.meter.others = w.meter.others.plus(r.counts)
 	w.mu.Unlock()
 	close(r.done)
 }

@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"strconv"
 	"time"
@@ -18,7 +19,6 @@ type entry struct {
 	pid, parent int
 	state       byte
 	cpu         time.Duration // its own, and that of children it has collected
-	memory      int64         // resident, in bytes
 }
 
 // processes are all there are, by their parents.
@@ -53,7 +53,7 @@ func processes() map[int][]entry {
 // is a name in parentheses, and may hold any character.
 func parseStat(pid int, text []byte) (entry, bool) {
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-	if len(fields) < 22 {
+	if len(fields) < 15 {
 		return entry{}, false
 	}
 	var failed error
@@ -66,7 +66,6 @@ func parseStat(pid int, text []byte) (entry, bool) {
 	}
 	e := entry{pid: pid, parent: int(number(4)), state: fields[0][0]}
 	e.cpu = time.Duration(number(14)+number(15)+number(16)+number(17)) * time.Second / clockTicks
-	e.memory = number(24) * int64(os.Getpagesize())
 	return e, failed == nil
 }
 
@@ -89,9 +88,26 @@ func descendants(pid int) (found []int) {
 	return found
 }
 
+// memory is what a process holds that is not a file's, in bytes: what it shares
+// the kernel could mostly take back.
+func memory(pid int) int64 {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
+	if err != nil {
+		return 0 // it ended
+	}
+	var size, resident, shared int64 // pages
+	if _, err := fmt.Sscan(string(text), &size, &resident, &shared); err != nil {
+		return 0
+	}
+	return max(resident-shared, 0) * int64(os.Getpagesize())
+}
+
 // usages are what the programs of supervisors use, by the supervisors' IDs.
 func usages(supervisors []int) map[int]autoscale.Usage {
-	all := processes()
+	if len(supervisors) == 0 {
+		return nil
+	}
+	now, all := time.Now(), processes()
 	own := map[int]entry{}
 	for _, e := range all[os.Getpid()] {
 		own[e.pid] = e
@@ -99,10 +115,10 @@ func usages(supervisors []int) map[int]autoscale.Usage {
 	usage := map[int]autoscale.Usage{}
 	for _, pid := range supervisors {
 		// What the supervisor has collected is part of its own time.
-		u := autoscale.Usage{CPU: own[pid].cpu}
+		u := autoscale.Usage{Time: now, CPU: own[pid].cpu}
 		for _, e := range below(all, pid) {
 			u.CPU += e.cpu
-			u.Memory += e.memory
+			u.Memory += memory(e.pid)
 		}
 		usage[pid] = u
 	}
