@@ -53,6 +53,8 @@ type Report struct {
 	Reading  autoscale.Reading  `json:"reading"`
 	// Outcome is nil where nothing was to be set.
 	Outcome *autoscale.Outcome `json:"outcome,omitempty"`
+	// Replicas are those that ran before anything was set.
+	Replicas []autoscale.Replica `json:"-"`
 	// Warnings are for a person to look into; the step went on.
 	Warnings []string `json:"warnings,omitempty"`
 	// Error is what failed, in words; empty where nothing did.
@@ -104,6 +106,7 @@ func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, e
 	}
 	seen, err := c.Workload.Observe(ctx)
 	report.Warnings = append(report.Warnings, seen.Warnings...)
+	report.Replicas = seen.Running
 	if err != nil {
 		return report, errors.Join(err, c.missed(ctx, state, now))
 	}

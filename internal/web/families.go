@@ -7,6 +7,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/control"
 )
 
@@ -35,6 +36,11 @@ var families = []family{
 	gauge("replicas_max", "Most replicas allowed at the last step, schedules applied.", func(s *control.Snapshot, _ time.Time) (float64, bool) {
 		return float64(s.Last.Policy.Max), s.Last.Policy.Max > 0
 	}),
+
+	replicaFamily("replica_cpu_seconds_total", "Processor time that a replica had used before the last step, since it started; absent where that is not measured.", dto.MetricType_COUNTER,
+		func(u autoscale.Usage) float64 { return u.CPU.Seconds() }),
+	replicaFamily("replica_memory_bytes", "Memory that a replica held before the last step, without what the kernel could take back; absent where that is not measured.", dto.MetricType_GAUGE,
+		func(u autoscale.Usage) float64 { return float64(u.Memory) }),
 
 	// The load, and how far it is trusted.
 	gauge("load_requests_per_second", "Load at the last step; absent while the reading is in doubt.", func(s *control.Snapshot, _ time.Time) (float64, bool) {
@@ -110,6 +116,17 @@ var summaries = []summary{
 	{"step_duration_seconds", "What steps took as a whole.", func(s *control.Snapshot) control.Spent { return s.Stepped }},
 	{"reading_duration_seconds", "What reading the load took, of all sources together.", func(s *control.Snapshot) control.Spent { return s.Reading }},
 	{"move_duration_seconds", "What moving the workload to another count took, until new replicas are up or leaving ones are gone.", func(s *control.Snapshot) control.Spent { return s.Moving }},
+}
+
+// replicaFamily is one metric of each replica that is measured.
+func replicaFamily(name, help string, kind dto.MetricType, of func(autoscale.Usage) float64) family {
+	return family{name, help, kind, []string{"replica"}, func(s *control.Snapshot, _ time.Time, give func(float64, ...string)) {
+		for _, replica := range s.Last.Report.Replicas {
+			if !replica.Usage.Time.IsZero() {
+				give(of(replica.Usage), replica.Name)
+			}
+		}
+	}}
 }
 
 // hasDecided reports whether the last step made a decision.

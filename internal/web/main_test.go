@@ -103,6 +103,10 @@ func sound(name string, now time.Time) control.Snapshot {
 		Last: control.Step{
 			Project: "shop", Policy: autoscale.Policy{Min: 1, Max: 8, Target: 40, Tolerance: 0.1, Cooldown: 2 * time.Minute, Mode: autoscale.Auto},
 			Report: control.Report{
+				Replicas: []autoscale.Replica{
+					{ID: "a", Name: "app-1", Started: now.Add(-time.Hour), Health: autoscale.Healthy, Usage: autoscale.Usage{Time: now.Add(-5 * time.Second), CPU: 90 * time.Second, Memory: 50 << 20}},
+					{ID: "b", Name: "app-2", Started: now.Add(-time.Hour), Health: autoscale.Healthy},
+				},
 				Decision: autoscale.Decision{
 					At: now.Add(-5 * time.Second), From: 3, To: 3, Want: 3, Load: 110, Verdict: autoscale.OK, Reason: autoscale.DesiredWithinRange,
 					Steps: []autoscale.Step{{Stage: autoscale.StageJudge, To: 3, Reason: autoscale.ReadingTrusted, Detail: "110 rps"}},

@@ -51,6 +51,8 @@ func TestMetrics(t *testing.T) {
 			`autoscale_replicas_wanted{service="sound"} 3`,
 			`autoscale_replicas_min{service="failing"} 1`,
 			`autoscale_replicas_max{service="sound"} 8`,
+			`autoscale_replica_cpu_seconds_total{service="sound",replica="app-1"} 90`,
+			`autoscale_replica_memory_bytes{service="sound",replica="app-1"} 5.24288e+07`,
 			`autoscale_load_requests_per_second{service="sound"} 110`,
 			`autoscale_target_requests_per_second{service="sound"} 40`,
 			`autoscale_reading_age_seconds{service="sound"} 15`,
@@ -91,7 +93,7 @@ func TestMetrics(t *testing.T) {
 			`autoscale_replicas{service="fresh"`, `autoscale_replicas_wanted{service="failing"`, `autoscale_replicas_max{service="fresh"`,
 			`autoscale_load_requests_per_second{service="doubtful"`, `autoscale_load_requests_per_second{service="failing"`,
 			`autoscale_reading_age_seconds{service="fresh"`, `autoscale_reading_doubtful{service="failing"`, `autoscale_step_failing{service="fresh"`,
-			`autoscale_paused_until_timestamp_seconds{service="sound"`,
+			`autoscale_paused_until_timestamp_seconds{service="sound"`, `replica="app-2"`,
 		} {
 			if strings.Contains(text, none) {
 				t.Errorf("has %s", none)

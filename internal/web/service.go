@@ -90,6 +90,8 @@ type last struct {
 	Decision *autoscale.Decision `json:"decision"`
 	Reading  *autoscale.Reading  `json:"reading"`
 	Outcome  *autoscale.Outcome  `json:"outcome"`
+	// Replicas are those that ran before anything was set.
+	Replicas []autoscale.Replica `json:"replicas"`
 }
 
 // shown is a snapshot as the API shows it at now.
@@ -128,7 +130,7 @@ func shownWhole(s control.Snapshot, now time.Time) whole {
 	if !report.Decision.At.IsZero() {
 		report.Decision.Load = finite(report.Decision.Load)
 		reading := clean(report.Reading)
-		v.Last = last{Decision: &report.Decision, Reading: &reading, Outcome: report.Outcome}
+		v.Last = last{Decision: &report.Decision, Reading: &reading, Outcome: report.Outcome, Replicas: append([]autoscale.Replica{}, report.Replicas...)}
 	}
 	return v
 }
