@@ -104,8 +104,37 @@ type State struct {
 	// Sources holds what is remembered of further sources of the load, by their
 	// names: in each what State says of one, but for Pause, Applied and Sources.
 	Sources map[string]State `json:"sources,omitempty"`
+	// Told is what people were told of.
+	Told Told `json:"told,omitzero"`
 	// Applied is set once the workload was moved or seen in an engine.
 	Applied bool `json:"applied,omitempty"`
+}
+
+// Told is what people were told of a workload, so that each event is told once.
+type Told struct {
+	// Failing and Doubt tell that a failure, and doubt, were told and go on; Short
+	// that more is wanted than the maximum.
+	Failing bool `json:"failing,omitempty"`
+	Doubt   bool `json:"doubt,omitempty"`
+	Short   bool `json:"short,omitempty"`
+	// DoubtSince is when the readings began to be in doubt; zero while they are not.
+	DoubtSince time.Time `json:"doubt_since,omitzero"`
+	// Would is the count that was told while it is only observed; 0 for none.
+	Would int `json:"would,omitempty"`
+	// Moves are when moves were told lately, LeftOut how many were not since.
+	Moves   []time.Time `json:"moves,omitempty"`
+	LeftOut int         `json:"left_out,omitempty"`
+}
+
+// IsZero reports whether nothing was told.
+func (t Told) IsZero() bool {
+	return !t.Failing && !t.Doubt && !t.Short && t.DoubtSince.IsZero() && t.Would == 0 && len(t.Moves) == 0 && t.LeftOut == 0
+}
+
+// Equal reports whether t and other say the same.
+func (t Told) Equal(other Told) bool {
+	return t.Failing == other.Failing && t.Doubt == other.Doubt && t.Short == other.Short && t.DoubtSince.Equal(other.DoubtSince) &&
+		t.Would == other.Would && t.LeftOut == other.LeftOut && slices.EqualFunc(t.Moves, other.Moves, time.Time.Equal)
 }
 
 // Known reports whether s was left by an earlier run.
