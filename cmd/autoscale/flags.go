@@ -72,6 +72,7 @@ type flags struct {
 
 	Mode      autoscale.Mode `group:"run" enum:"auto,raise-only,observe" default:"auto" placeholder:"auto" help:"How much of a decision is acted on: auto, raise-only, observe (nothing)."`
 	StateFile string         `group:"run" default:"tools/.autoscale_state.json" placeholder:"tools/.autoscale_state.json" help:"What must be remembered between runs."`
+	Notify    []string       `group:"run" sep:"none" placeholder:"URL" help:"Where to tell what happens: telegram://…, slack://…, discord://…, smtp://…, ntfy://…, generic+https://…; repeatable, never printed."`
 	DryRun    bool           `group:"run" help:"Decide and explain; write and change nothing."`
 	Output    string         `group:"run" enum:"text,json" default:"text" placeholder:"text" help:"text: one dated line; json: one documented object."`
 
@@ -79,6 +80,7 @@ type flags struct {
 	record func(store.Record) error // takes what the journal would; nil for the journal
 	clocks clocks                   // nil for the machine's
 	anyDir bool                     // ProjectDir is where to look first, not what was asked for
+	label  string                   // what the service is called where several are told of
 	alone  bool                     // StateFile is this service's alone, wherever its project lies
 }
 
@@ -153,7 +155,9 @@ func (c *flags) checkLine() error {
 	if (c.InFlight > 0) != (c.InFlightMetric != "") {
 		errs = append(errs, errors.New("--inflight-metric and --inflight-target belong together: the gauge, and how much of it one replica may have"))
 	}
-	_, err := prometheus.New(c.source())
+	_, err := senders(c.Notify)
+	errs = append(errs, err)
+	_, err = prometheus.New(c.source())
 	return errors.Join(append(errs, err)...)
 }
 

@@ -42,6 +42,7 @@ type cli struct {
 	Hold     holdCommand     `cmd:"" help:"Hold a service at a count for a time."`
 	Resume   resumeCommand   `cmd:"" help:"End a pause or a hold."`
 	Demo     demoCommand     `cmd:"" help:"See it at work within a minute: a load, a service and its replicas, on this machine, with nothing but this program."`
+	Notify   notifyCommand   `cmd:"" help:"Try where it tells what happens."`
 	Stress   stressCommand   `cmd:"" help:"Send load to an HTTP server and measure what comes of it."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON Schema of autoscale.yaml, by which editors complete it."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

@@ -21,6 +21,7 @@ import (
 
 	"github.com/five-keys/autoscale/internal/config"
 	"github.com/five-keys/autoscale/internal/control"
+	"github.com/five-keys/autoscale/internal/notify"
 	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/store"
 	"github.com/five-keys/autoscale/internal/web"
@@ -171,6 +172,8 @@ func readConfig(path string) (*config.File, error) {
 				all = append(all, f.Locate(at, err)...)
 			}
 		}
+		_, err := senders(revealed(s.Notify))
+		all = append(all, f.Locate(at, err)...)
 		calendar, err := calendarOf(s)
 		all = append(all, f.Locate(at, err)...)
 		for i, w := range calendar {
@@ -208,12 +211,15 @@ type daemonRun struct {
 	past    *past
 	server  *web.Server
 	owner   *owner
+	outbox  *notify.Outbox
+	places  places
 	unlock  func()
 }
 
 // open makes everything ready; nothing is looked after yet.
 func (c *runCommand) open(f *config.File, log *slog.Logger) (*daemonRun, error) {
 	r := &daemonRun{command: c, file: f, log: log}
+	r.outbox = notify.NewOutbox(notifyTitle(), func(err error) { log.Warn("not told", "error", err) })
 	r.owner = newOwner(c.output, func(service, text string) {
 		log.Info(text, "service", service)
 		if c.told != nil {
@@ -270,6 +276,9 @@ func (r *daemonRun) services(f *config.File) []control.Service {
 			Open: func() control.Stepper {
 				x := newStepper(f, s, r.command.DryRun, func(text string) { log.Info(text) }, func(record store.Record) error { return r.past.append(s.Name, record) })
 				x.clocks, x.owner, x.through = r.command.clocks, r.owner, r.command.through
+				if !r.command.DryRun {
+					x.outbox, x.places = r.outbox, r.places.of(revealed(s.Notify))
+				}
 				if f.Path == "" {
 					r.command.remembers(x)
 				}
@@ -295,6 +304,9 @@ func (r *daemonRun) run(ctx context.Context) error {
 		}
 	}
 	served, looked := make(chan error, 1), make(chan struct{})
+	telling, told := context.WithCancel(context.WithoutCancel(ctx))
+	defer told()
+	go r.outbox.Run(telling)
 	go func() {
 		err := r.server.Serve(ctx)
 		if err != nil {

@@ -146,6 +146,9 @@ func (c *runCommand) serviceOf(dir string, words []string) config.Service {
 		wait := time.Duration(*c.Wait)
 		s.Wait = &wait
 	}
+	for _, url := range c.Notify {
+		s.Notify = append(s.Notify, config.SecretPlace(url))
+	}
 	source := config.Source{MetricsScope: c.MetricsScope, RPSMetric: c.RPSMetric, RPSMetricType: c.RPSMetricType, InFlightMetric: c.InFlightMetric, RPSTarget: float64(c.RPSTarget)}
 	for _, url := range c.MetricsURL {
 		source.MetricsURL = append(source.MetricsURL, config.SecretURL(url))

@@ -42,5 +42,7 @@ func (c *scaleCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return c.print(s, result{err: err})
 	}
-	return c.print(s, c.once(ctx, s, dir))
+	r := c.once(ctx, s, dir)
+	r.report.Warnings = append(r.report.Warnings, c.tellPeople(ctx, r)...)
+	return c.print(s, r)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/five-keys/autoscale/internal/compose"
 	"github.com/five-keys/autoscale/internal/config"
 	"github.com/five-keys/autoscale/internal/control"
+	"github.com/five-keys/autoscale/internal/notify"
 	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/store"
 )
@@ -25,8 +26,10 @@ type stepper struct {
 	*flags
 	sources  []config.Source
 	calendar calendar.Calendar
-	run      *composeRun // nil until the service was found
-	opened   error       // what is wrong in the configuration itself
+	places   []*notify.Sender
+	outbox   *notify.Outbox // nil where nobody is told
+	run      *composeRun    // nil until the service was found
+	opened   error          // what is wrong in the configuration itself
 
 	// Of services whose replicas are processes.
 	service   config.Service
@@ -56,7 +59,7 @@ func flagsOf(f *config.File, s config.Service, dry bool) *flags {
 		UpstreamFile: s.UpstreamFile, UpstreamFormat: s.UpstreamFormat, UpstreamPort: s.UpstreamPort, UpstreamNetwork: s.UpstreamNetwork, OnChange: s.OnChange, Drain: seconds(s.Drain),
 		Namespace: s.Namespace, Context: s.Context, Kubeconfig: s.Kubeconfig, CPUTarget: s.CPUTarget, HPAFile: s.HPAFile, Kubectl: s.Kubectl,
 		ProjectDir: s.ProjectDir, Start: s.Start, Apply: s.Apply, Mode: s.Mode, Output: "json",
-		StateFile: filepath.Join(f.State, s.Name+".json"), alone: true,
+		StateFile: filepath.Join(f.State, s.Name+".json"), alone: true, label: s.Name,
 	}
 	if s.Wait != nil {
 		wait := seconds(*s.Wait)
@@ -138,7 +141,21 @@ func (x *stepper) Step(ctx context.Context) control.Step {
 	default:
 		r = x.onCompose(ctx, policy)
 	}
+	x.tellPeople(ctx, &r, policy.Max)
 	return control.Step{Report: r.report, Err: r.err, Declared: r.declared, Policy: policy, Project: r.key.Project, Pause: x.paused}
+}
+
+// tellPeople hands on what a step has to tell. That this failed is told and changes
+// nothing else.
+func (x *stepper) tellPeople(ctx context.Context, r *result, most int) {
+	if x.outbox == nil || len(x.places) == 0 {
+		return
+	}
+	lines, err := x.news(ctx, *r, most)
+	if err != nil {
+		r.report.Warnings = append(r.report.Warnings, fmt.Sprintf("nobody was told: %v", err))
+	}
+	x.outbox.Add(x.places, lines)
 }
 
 // onCompose makes one step of a Compose service, which is found anew where the

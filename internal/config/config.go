@@ -15,7 +15,7 @@
 //	atmost    bounds
 //	provider  the only providers that it is for
 //	needed    in a list: at least one
-//	mask      what String shows of a Secret: "url" or "header"; else nothing
+//	mask      what String shows of a Secret: "url", "header" or "scheme"; else nothing
 package config
 
 import (
@@ -88,6 +88,9 @@ type Service struct {
 	Mode         autoscale.Mode `yaml:"mode" default:"auto" enum:"auto,raise-only,observe" help:"How much of a decision is acted on; observe changes nothing."`
 	// Apply is "always", "auto" or "never".
 	Apply string `yaml:"apply" default:"always" enum:"always,auto,never" help:"Whether engine or cluster are changed: always (docker or kubectl must be there), auto (where they are), never (only the file is written)."`
+
+	// Notify are the places to tell, by the URLs that internal/notify reads.
+	Notify []Secret `yaml:"notify" mask:"scheme" help:"Where to tell what happens: telegram://…, slack://…, discord://…, smtp://…, ntfy://…, gotify://…, generic+https://…; see notify.md."`
 
 	// Sources are at least one. Several have names of their own.
 	Sources []Source `yaml:"sources" needed:"" help:"Several places that the load is read from; the highest number wins, and one that fails only holds or raises. Takes the place of metrics-url and the keys that belong to it."`

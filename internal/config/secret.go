@@ -45,6 +45,9 @@ func SecretURL(text string) Secret { return masked(text, text, "url") }
 // SecretHeader is a header, "Name: value", of which the value is not to be seen.
 func SecretHeader(text string) Secret { return masked(text, text, "header") }
 
+// SecretPlace is a place to tell, of which only the scheme may be seen.
+func SecretPlace(text string) Secret { return masked(text, text, "scheme") }
+
 // masked is the secret text of a field whose tag says how much of it may be seen.
 // written is the text as it stands in the file, *** for what came from elsewhere.
 func masked(text, written, mask string) Secret {
@@ -54,6 +57,10 @@ func masked(text, written, mask string) Secret {
 		s.shown = ""
 	case mask == "url":
 		s.shown = maskURL(written)
+	case mask == "scheme":
+		if scheme, _, ok := strings.Cut(written, "://"); ok {
+			s.shown = scheme + "://" + hidden
+		}
 	case mask == "header":
 		if name, _, ok := strings.Cut(written, ":"); ok {
 			s.shown = name + ": " + hidden

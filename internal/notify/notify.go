@@ -62,40 +62,27 @@ func New(raw string) (*Sender, error) {
 		return nil, errors.New("it is no URL (it is not shown, as it holds secrets)")
 	}
 	scheme, _, _ := strings.Cut(u.Scheme, "+")
-	make, known := kinds()[scheme]
+	open, known := kinds()[scheme]
 	if !known {
 		return nil, fmt.Errorf("%q is none of %s; a webhook is generic+https://…", u.Scheme, strings.Join(Schemes(), ", "))
 	}
-	s := &Sender{Name: scheme, service: make(), secrets: secrets(raw, u)}
-	address := *u
-	if scheme == "generic" && u.Scheme != "generic" { // the library takes the rest for the real URL
-		if address, err = hook(u); err != nil {
-			return nil, err
+	if _, of, custom := strings.Cut(u.Scheme, "+"); custom && (scheme != "generic" || of != "http" && of != "https") {
+		return nil, fmt.Errorf("%q: a webhook is generic+https://… or generic+http://…", u.Scheme)
+	}
+	s := &Sender{Name: scheme, service: open(), secrets: secrets(raw, u)}
+	if hook, is := s.service.(*generic.Service); is && u.Scheme != scheme { // generic+https://, the real URL
+		if q := u.Query(); !q.Has("template") {
+			q.Set("template", "json") // {"title": …, "message": …}
+			u.RawQuery = q.Encode()
+		}
+		if u, err = hook.GetConfigURLFromCustom(u); err != nil {
+			return nil, fmt.Errorf("%s: %s", scheme, s.hide(err))
 		}
 	}
-	if err := s.service.Initialize(&address, quiet{}); err != nil {
+	if err := s.service.Initialize(u, quiet{}); err != nil {
 		return nil, fmt.Errorf("%s: %s", scheme, s.hide(err))
 	}
 	return s, nil
-}
-
-// hook is a webhook's URL as the library has it: generic://host/path, with
-// disabletls=yes where it is http.
-func hook(u *url.URL) (url.URL, error) {
-	real := *u
-	real.Scheme = strings.TrimPrefix(u.Scheme, "generic+")
-	if real.Scheme != "http" && real.Scheme != "https" {
-		return url.URL{}, fmt.Errorf("generic+%s: a webhook is generic+https://… or generic+http://…", real.Scheme)
-	}
-	q := real.Query()
-	if real.Scheme == "http" {
-		q.Set("disabletls", "yes")
-	}
-	if !q.Has("template") {
-		q.Set("template", "json")
-	}
-	real.Scheme, real.RawQuery = "generic", q.Encode()
-	return real, nil
 }
 
 // Schemes are those that New knows, in order.
