@@ -21,6 +21,9 @@ type Observation struct {
 	// Settings identifies the image and settings that new replicas would have;
 	// empty where unknown.
 	Settings string
+	// Front says how a person has the proxy in front see a replica that gets no
+	// traffic; empty where nothing is known of one.
+	Front string
 	// Delegate is what else sets the count; nil where nothing does.
 	Delegate *Delegate
 	// Reading is what was read of the load.

@@ -37,7 +37,8 @@ func judge(p Policy, o Observation, processes map[string]Process) load {
 	}
 	var l load
 	if o.Reading.Scope == ScopeReplica {
-		l.warnings = judgeSilent(p, o, all)
+		l.warnings = judgeUnseen(p, o, all)
+		l.warnings = append(l.warnings, judgeSilent(p, o, all)...)
 	}
 	l.rps = sum(all)
 	if o.Reading.Scope == ScopeReplica {
@@ -90,7 +91,7 @@ func judgeSilent(p Policy, o Observation, all []rate) (warnings []string) {
 			continue
 		}
 		all[i].verdict, all[i].detail = OK, ""
-		warnings = append(warnings, fmt.Sprintf("replica %s is without traffic: its page lacks the metric, while others have it", all[i].name))
+		warnings = append(warnings, fmt.Sprintf("replica %s is without traffic: its page lacks the metric, while others have it%s", all[i].name, o.remedy()))
 	}
 	return warnings
 }
@@ -157,13 +158,8 @@ func sameVerdict(all []rate) bool {
 	return !slices.ContainsFunc(all, func(r rate) bool { return r.verdict != all[0].verdict })
 }
 
-// started is when the replica with that ID started, and whether there is one: a
-// process may also be a page that speaks for the whole service.
+// started is when the replica with that ID started, and whether there is one.
 func started(replicas []Replica, id string) (time.Time, bool) {
-	for _, r := range replicas {
-		if r.ID == id {
-			return r.Started, true
-		}
-	}
-	return time.Time{}, false
+	r, known := find(replicas, id)
+	return r.Started, known
 }

@@ -17,6 +17,9 @@ type Replicas struct {
 	Stopped error
 	// Delegate is what else sets the count; nil where nothing does.
 	Delegate *Delegate
+	// Front says how a person has the proxy in front see a replica that gets no
+	// traffic; empty where nothing is known of one.
+	Front string
 	// Warnings are for a person to look into.
 	Warnings []string
 }

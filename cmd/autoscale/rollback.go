@@ -226,6 +226,9 @@ func (c *rollbackCommand) plan(ctx context.Context, s streams, key *store.Key) (
 		return p, err
 	}
 	p.planMemory()
+	if c.UpstreamFile != "" && exists(p.w.ListPath()) {
+		p.concerns = append(p.concerns, fmt.Sprintf("%s stays, since the proxy in front reads it, and from then on nobody keeps it: it goes wrong with the next replica that is started anew; have the proxy look the service up by itself (docs/proxies.md), then remove it", p.w.ListPath()))
+	}
 	// A misspelt service, or another folder, is no success.
 	if len(p.steps) == 0 && seen.Stopped != nil && !errors.Is(seen.Stopped, compose.ErrNotRunning) {
 		return p, seen.Stopped
@@ -438,6 +441,9 @@ func (p *plan) planMemory() {
 		if (err != nil || state.Known() || kept != nil) && !p.forgets(p.file.Path(), key) {
 			p.steps = append(p.steps, &undoing{What: "state", about: p.file.Path() + key.String(), Text: fmt.Sprintf("remove this service's entry from %s", p.file.Path()), do: func(context.Context) error {
 				err := p.file.Remove(key)
+				if p.w != nil {
+					err = errors.Join(err, p.w.Told())
+				}
 				if err == nil && p.stateFolder != "" {
 					_ = os.Remove(p.stateFolder) // stays where something else lies in it
 				}

@@ -75,8 +75,8 @@ func without(all, leave []replica) []replica {
 	})
 }
 
-// listPath is where the list lies.
-func (w *Workload) listPath() string { return resolve(w.project.dir, w.cfg.Front.File) }
+// ListPath is where the list for the proxy in front lies, where there is one.
+func (w *Workload) ListPath() string { return resolve(w.project.dir, w.cfg.Front.File) }
 
 // listed is the list as it stands, and as it says that those replicas take
 // traffic; both are nil where there is none to be kept.
@@ -85,7 +85,7 @@ func (w *Workload) listed(ctx context.Context, replicas []replica) (was, text []
 	if f.File == "" {
 		return nil, nil, nil
 	}
-	if was, err = upstream.Read(w.listPath(), w.cfg.Service); err != nil {
+	if was, err = upstream.Read(w.ListPath(), w.cfg.Service); err != nil {
 		return nil, nil, err
 	}
 	servers, err := w.servers(ctx, replicas)
@@ -234,8 +234,8 @@ func (m *move) tell(ctx context.Context, replicas []replica, always bool) error 
 		}
 	}
 	if changes {
-		w.cfg.Tell(fmt.Sprintf("lists in %s: %s", w.listPath(), replicaNames(replicas)))
-		if err := replace.File(w.listPath(), text, replace.Expect(was)); err != nil {
+		w.cfg.Tell(fmt.Sprintf("lists in %s: %s", w.ListPath(), replicaNames(replicas)))
+		if err := replace.File(w.ListPath(), text, replace.Expect(was)); err != nil {
 			return fmt.Errorf("compose: the list for the proxy: %w", err)
 		}
 	}
@@ -337,6 +337,7 @@ func (m *move) giveBack(ctx context.Context) error {
 	if err := m.w.look(ctx); err != nil {
 		return err
 	}
+	m.out.Count = len(m.w.seen.replicas)
 	if err := m.tell(ctx, taking(m.w.seen.replicas), true); err != nil {
 		return fmt.Errorf("the proxy could not be told again of the replicas that stay (%w); the next run does", err)
 	}

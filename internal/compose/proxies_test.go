@@ -79,13 +79,34 @@ func TestResolvedOnceOf(t *testing.T) {
 	} {
 		a := &archives{files: files}
 		e := &engine{client: &http.Client{Transport: a}}
-		problems, err := e.resolvedOnce(t.Context(), neighbour{Command: command}, []string{"app"})
+		problems, err := e.nginxOnce(t.Context(), neighbour{Command: command}, []string{"app"})
 		if err != nil || !slices.Equal(a.asked, []string{want.asked}) || len(problems) > 1 || (len(problems) == 1) != (want.place != "") {
 			t.Errorf("%s: asked for %q, want %q: %v, %v", command, a.asked, want.asked, problems, err)
 			continue
 		}
 		if want.place != "" && !strings.Contains(problems[0].Fact, want.place) {
 			t.Errorf("%s: %s, want %s", command, problems[0].Fact, want.place)
+		}
+	}
+}
+
+// TestHAProxyOnce: the files that its command names are read; a list of ours is
+// none of its own configuration.
+func TestHAProxyOnce(t *testing.T) {
+	const mark = "# Written by autoscale: the replicas of service app that take traffic. What is changed here by hand is lost.\n"
+	const conf = "backend app\n  server app app:8000\n"
+	files := map[string]string{"/usr/local/etc/haproxy/haproxy.cfg": conf, "/etc/h/a.cfg": "defaults\n mode http\n", "/etc/h/b.cfg": conf, "/etc/l/app.cfg": mark + conf}
+	for command, want := range map[string]string{
+		"docker-entrypoint.sh haproxy -f /etc/h/a.cfg":     "",
+		"docker-entrypoint.sh haproxy":                     "/usr/local/etc/haproxy/haproxy.cfg:2",
+		"haproxy -W -db -f /etc/h/a.cfg -f /etc/h/b.cfg":   "/etc/h/b.cfg:2",
+		"haproxy -W -db -f /etc/h/a.cfg -f /etc/l/app.cfg": "",
+		"haproxy -f /etc/gone/a.cfg":                       "",
+	} {
+		e := &engine{client: &http.Client{Transport: &archives{files: files}}}
+		problems, err := e.haproxyOnce(t.Context(), neighbour{Command: command}, []string{"app"})
+		if err != nil || len(problems) > 1 || (len(problems) == 1) != (want != "") || want != "" && !strings.Contains(problems[0].Fact, want) {
+			t.Errorf("%s: %v, %v; want %s", command, problems, err, want)
 		}
 	}
 }

@@ -195,7 +195,11 @@ func (w *Workload) surveyProject(ctx context.Context, s *Survey) error {
 		return err
 	}
 	s.add(fit...)
-	proxies, err := w.proxies(ctx)
+	all, names, err := w.neighbours(ctx)
+	if err != nil {
+		return err
+	}
+	proxies, err := w.proxies(ctx, all, names)
 	s.add(proxies...)
 	return err
 }

@@ -87,6 +87,7 @@ type Workload struct {
 	seen      view
 	compose   *composeCommand // found when something first moves
 	held      []*os.File      // what commands that move inherit
+	ahead     ahead           // what was last seen of the proxies in front
 }
 
 // Hold has every command that moves something keep that lock: where this process
@@ -199,6 +200,9 @@ func (w *Workload) Observe(ctx context.Context) (autoscale.Replicas, error) {
 		r.Warnings = append(r.Warnings, w.notCarried().Error())
 	}
 	r.Warnings = append(r.Warnings, w.foresee()...)
+	w.lookAhead(ctx, time.Now())
+	r.Warnings = append(r.Warnings, w.ahead.warnings...)
+	r.Front = w.ahead.remedy
 	settings, err := w.settings(ctx)
 	r.Settings = settings
 	return r, err

@@ -121,7 +121,7 @@ func (c *Controller) Step(ctx context.Context, now autoscale.Instant) (Report, e
 		return report, fmt.Errorf("interrupted while the load was read; nothing was changed: %w", context.Cause(ctx))
 	}
 	decision, next := autoscale.DecideAll(c.Policy, state, autoscale.Observation{
-		At: now, Signal: signal(c.Signal, state, first), Current: seen.Current, Replicas: seen.Running, Host: seen.Host, Settings: seen.Settings, Delegate: seen.Delegate,
+		At: now, Signal: signal(c.Signal, state, first), Current: seen.Current, Replicas: seen.Running, Host: seen.Host, Settings: seen.Settings, Front: seen.Front, Delegate: seen.Delegate,
 		Reading: first,
 	}, more)
 	report.Decision = decision

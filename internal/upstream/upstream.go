@@ -141,6 +141,9 @@ var ErrNotOurs = errors.New("it is not autoscale's")
 // marked finds the mark where a list has it, and the service that it names.
 var marked = regexp.MustCompile(`^(?:# |\{\s*"written_by": ")Written by autoscale: the replicas of service (\S+) that take traffic\.`)
 
+// Marked reports whether a text is a list, of whatever service.
+func Marked(text []byte) bool { return marked.Match(text) }
+
 // Read is what the file at path holds; nil where there is none. A file that is
 // neither empty nor a list of that service is ErrNotOurs: it is never written to.
 func Read(path, service string) ([]byte, error) {
