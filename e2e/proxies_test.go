@@ -142,7 +142,7 @@ func (p *project) scalings(url string, flags ...string) {
 		count = 50
 	}
 	page := newPage(p.t, 30)
-	flags = append([]string{page.url(), "--metrics-scope=service"}, flags...)
+	flags = append([]string{page.url(), "--metrics-scope=service", "--max-reversals=0"}, flags...)
 	// The first run tells the proxy.
 	p.autoscale(flags...).want(0)
 	calls := callersAt(p.t, url, load)
