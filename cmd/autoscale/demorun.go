@@ -207,7 +207,10 @@ func (t *telling) send(ctx context.Context, page string) (demo.Sent, error) {
 	if report == nil {
 		return demo.Sent{}, err
 	}
-	sent := demo.Sent{Requests: report.Requests, Failed: report.Failed(), P99: time.Duration(report.Latency.P99 * float64(time.Millisecond))}
+	sent := demo.Sent{
+		Requests: report.Requests, Failed: report.Failed(),
+		P99: milliseconds(report.Latency.P99), Late: milliseconds(report.Late.P99),
+	}
 	for kind, n := range report.Errors {
 		if kind != "status 503" {
 			sent.Lost += n
@@ -222,7 +225,7 @@ func (t *telling) progress(s stress.Second) {
 	defer t.mu.Unlock()
 	at := time.Duration(s.At * float64(time.Second))
 	if s.Length > 0 {
-		t.say(demo.Load{At: at, Sent: s.Sent, Failed: s.Failed, P99: time.Duration(s.P99 * float64(time.Millisecond))})
+		t.say(demo.Load{At: at, Sent: s.Sent, Failed: s.Failed, P99: milliseconds(s.P99)})
 	}
 	if p := t.story.Phase(at); p.Text != t.phase && (t.story.Again || at < t.story.Length) {
 		t.phase = p.Text
@@ -236,3 +239,5 @@ func (t *telling) finish() {
 	defer t.mu.Unlock()
 	t.length = max(t.at(), 1)
 }
+
+func milliseconds(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }

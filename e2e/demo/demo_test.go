@@ -97,6 +97,9 @@ func TestFast(t *testing.T) {
 	began := time.Now()
 	out, err := cmd.Output()
 	t.Logf("%s%s", out, errs.Bytes())
+	if err != nil && strings.Contains(errs.String(), "this machine was too busy to tell") {
+		t.Skip("what is to be seen needs a machine that keeps up with 400 requests/s")
+	}
 	if err != nil {
 		t.Errorf("it ends with %v", err)
 	}

@@ -55,7 +55,16 @@ type Sent struct {
 	Lost int64
 	// P99 is within what time 99 of 100 were answered.
 	P99 time.Duration
+	// Late is by how much the load itself was late: 99 of 100 requests by less.
+	Late time.Duration
 }
+
+// TooBusy begins what Missed says of a machine that could not keep up with the
+// story itself.
+const TooBusy = "this machine was too busy to tell"
+
+// longestLate is by how much the load may be late on a machine that keeps up.
+const longestLate = 300 * time.Millisecond
 
 // Course is what the replicas did in a story, told step by step.
 type Course struct {
@@ -154,6 +163,9 @@ func (c *Course) Missed(sent Sent) (all []string) {
 	}
 	if sent.Failed*10 > sent.Requests {
 		miss("%d of %d requests failed", sent.Failed, sent.Requests)
+	}
+	if len(all) > 0 && sent.Late > longestLate {
+		all = append([]string{fmt.Sprintf("%s: the load itself was late by %s; try again when less goes on", TooBusy, sent.Late.Round(10*time.Millisecond))}, all...)
 	}
 	return all
 }

@@ -67,6 +67,14 @@ func followed(s Story, p autoscale.Policy) *Course {
 
 var fine = Sent{Requests: 5000, Failed: 12, P99: 90 * time.Millisecond}
 
+// A machine that was busy, and showed it all the same, is none to be told of.
+func TestBusyButFollowed(t *testing.T) {
+	s := Fast()
+	if missed := followed(s, s.Policy()).Missed(Sent{Requests: 5000, Late: time.Second}); len(missed) > 0 {
+		t.Errorf("%q", missed)
+	}
+}
+
 func TestFollowed(t *testing.T) {
 	for _, s := range []Story{Full(), Fast()} {
 		c := followed(s, s.Policy())
@@ -96,6 +104,7 @@ func TestMissed(t *testing.T) {
 		"not down": {followed(s, slow), fine, "at the end, with 20 rps, there were 9 replicas; at most 2 were to be left"},
 		"nothing":  {NewCourse(s), fine, "the outage of the metrics was not noticed"},
 		"lost":     {followed(s, s.Policy()), Sent{Requests: 5000, Failed: 1, Lost: 1}, "1 request was lost"},
+		"busy":     {followed(s, stuck), Sent{Requests: 5000, Late: time.Second}, TooBusy + ": the load itself was late by 1s; try again when less goes on; the load rose"},
 		"failed":   {followed(s, s.Policy()), Sent{Requests: 5000, Failed: 501}, "501 of 5000 requests failed"},
 	} {
 		if missed := strings.Join(c.course.Missed(c.sent), "; "); !strings.Contains(missed, c.want) {
