@@ -280,8 +280,10 @@ func (m *move) refresh(ctx context.Context) error {
 
 // moved tells the proxy what takes traffic after a move, also once ctx has ended.
 // Where there is no list the command itself has to see that something changed.
+// Where what runs could not be seen the next run does that: half of it would be too
+// little.
 func (m *move) moved(ctx context.Context) error {
-	if !m.w.fronted() || len(m.w.seen.replicas) == 0 {
+	if !m.w.fronted() || !m.sure || len(m.w.seen.replicas) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime+tellTime)

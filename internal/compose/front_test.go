@@ -3,10 +3,13 @@ package compose
 import (
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/upstream"
 )
 
 // waiting is a replica of that name and health.
@@ -104,5 +107,26 @@ func TestServers(t *testing.T) {
 		if got != c.want && !(err != nil && strings.Contains(got, c.want)) {
 			t.Errorf("%s: %v, %v; want %s", name, servers, err, c.want)
 		}
+	}
+}
+
+// What runs after a move and could not be seen is not what the proxy is told.
+func TestMovedUnseen(t *testing.T) {
+	dir := t.TempDir()
+	w := &Workload{cfg: Config{Service: "app", Tell: func(string) {}, Front: Front{File: "list", Format: upstream.JSON, Port: 1}}, project: project{name: "shop", dir: dir}}
+	w.seen.replicas = []replica{waiting("a", autoscale.Healthy).on("x", "10.0.0.2")}
+	m := &move{w: w}
+	if err := m.moved(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "list")); err == nil {
+		t.Error("half of it was told")
+	}
+	m.sure = true
+	if err := m.moved(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "list")); err != nil || !strings.Contains(string(text), "10.0.0.2") {
+		t.Errorf("%s, %v", text, err)
 	}
 }

@@ -97,6 +97,8 @@ type move struct {
 	out      autoscale.Outcome
 	pin      string // the image that new replicas are pinned to
 	networks string // the networks to be left alone, as YAML; empty where none needs it
+	// sure tells that what runs after the move was seen.
+	sure bool
 	// fileFailed tells that the override file could not be written, which is
 	// said once.
 	fileFailed bool
@@ -311,6 +313,7 @@ func (m *move) settled(ctx context.Context) error {
 		// "docker compose up" can do no harm with.
 		return errors.Join(err, m.declare(max(m.from, m.to)))
 	}
+	m.sure = true
 	m.out.Count = len(m.w.seen.replicas)
 	if m.out.Count == 0 && m.to > 0 {
 		// Somebody took all down meanwhile, or none started. A file that says 0
