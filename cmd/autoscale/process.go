@@ -19,6 +19,9 @@ import (
 // ends within endWithin.
 const processesEnd = 7500 * time.Millisecond
 
+// errDryProcesses is the error of a dry run of processes.
+var errDryProcesses = errors.New("--dry-run starts nothing, and of --provider=process nothing runs but what is started here; to watch decisions while the count is left alone use --mode=observe")
+
 // processConfig is the part of a service that its processes are made of.
 func processConfig(s config.Service) process.Config {
 	c := process.Config{
@@ -99,12 +102,12 @@ func (x *stepper) processKey() store.Key {
 // openProcesses takes over what runs already, or makes everything ready to run.
 func (x *stepper) openProcesses(policy autoscale.Policy) error {
 	if x.dry {
-		return errors.New("--dry-run starts nothing, and of provider process nothing runs but what is started here; to watch decisions while the count is left alone use mode: observe")
+		return errDryProcesses
 	}
 	memory := &memory{file: store.Open(x.StateFile), key: x.processKey(), caches: true, record: x.record}
 	state, _, err := memory.Load()
 	if err != nil {
-		return err
+		state = autoscale.State{} // the step says so; that the service runs does not depend on it
 	}
 	w, fresh, err := x.owner.take(x.service)
 	if err != nil {

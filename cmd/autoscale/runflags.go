@@ -108,6 +108,9 @@ func (c *runCommand) checkStated(words []string, has func(flag string) bool) err
 				errs = append(errs, fmt.Errorf("--%s means nothing with --provider=process; leave it away", flag))
 			}
 		}
+		if c.DryRun {
+			errs = append(errs, errDryProcesses)
+		}
 		for _, flag := range []string{"metrics-scope", "rps-metric", "rps-metric-type", "inflight-metric", "metrics-header"} {
 			if has(flag) && !has("metrics-url") {
 				errs = append(errs, fmt.Errorf("--%s is about a metrics page, and the proxy's own count is read; give --metrics-url, or leave it away", flag))

@@ -89,6 +89,7 @@ func TestRunFlags(t *testing.T) {
 		"--output=json -- sh":                           "a daemon has --log=json",
 		"--apply=never -- sh":                           "--apply means nothing with --provider=process",
 		"--rps-metric=x -- sh":                          "--rps-metric is about a metrics page",
+		"--dry-run -- sh":                               "--dry-run starts nothing",
 		"--proxy=8080 -- sh":                            "--proxy=8080: give host:port",
 		"--cooldown=-1 -- sh":                           "--cooldown=-1s",
 		"--metrics-url=http://x:x/ -- sh":               "--metrics-url",

@@ -65,10 +65,10 @@ func (b *bench) start(r *replica) (*backend, error) {
 	f := &fake{replica: r, began: time.Now(), serve: func(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody, Request: r}, nil
 	}}
+	f.program = &program{ended: make(chan struct{}), gone: make(chan struct{}), tell: f.told}
 	if b.starts != nil {
 		b.starts(len(b.fakes), f)
 	}
-	f.program = &program{ended: make(chan struct{}), gone: make(chan struct{}), tell: f.told}
 	b.fakes = append(b.fakes, f)
 	return &backend{replica: r, program: f.program, address: fmt.Sprintf("127.0.0.1:%d", len(b.fakes)), started: f.began, trip: f, probe: f.probe}, nil
 }
@@ -252,6 +252,28 @@ func TestRaiseFails(t *testing.T) {
 			t.Errorf("the one that hangs was told %q", b.all()[2].words)
 		}
 		b.want("1, 2, " + strings.TrimPrefix(names[1], "app-"))
+	})
+}
+
+// A replica that says that its port is in use has another try, and no third one
+// too many.
+func TestPortTaken(t *testing.T) {
+	taken := 2
+	starts := func(n int, f *fake) {
+		if n < taken {
+			f.replica.heard("listen tcp 127.0.0.1:20001: bind: address already in use")
+			f.takes = -1
+			f.dies("exited with status 1")
+		}
+	}
+	bubble(t, starts, func(t *testing.T, b *bench) {
+		b.set(1)
+		b.set(0)
+		b.want("") // else it would be taken back
+		taken = 1000
+		if _, err := b.Set(t.Context(), 1); err == nil || len(b.all()) != 3+portTries || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("%d starts, %v", len(b.all()), err)
+		}
 	})
 }
 

@@ -27,6 +27,9 @@ const (
 	steadyTime = time.Minute
 	// longestBackOff is the longest time before a replica is started again.
 	longestBackOff = time.Minute
+	// portTries is how often a new replica is started that says that its port is in
+	// use: between its choice and its use anybody may take it.
+	portTries = 3
 	// keptLines is how many of its last lines are kept of a replica.
 	keptLines = 50
 )
@@ -97,16 +100,13 @@ func (r *replica) stir() {
 // run runs the replica until it leaves, or its first start fails.
 func (r *replica) run() {
 	defer r.w.forget(r)
-	for ends, first := 0, true; ; first = false {
-		why, steady, ready := r.live()
-		if why == nil {
-			return
-		}
-		if first && !ready {
-			r.w.config().Tell(fmt.Sprintf("%s %v; it is given up", r.name, why))
-			r.first <- why
-			return
-		}
+	why, steady, ready := r.begin()
+	if why != nil && !ready {
+		r.w.config().Tell(fmt.Sprintf("%s %v; it is given up", r.name, why))
+		r.first <- why
+		return
+	}
+	for ends := 0; why != nil; why, steady, _ = r.live() {
 		if ends++; steady {
 			ends = 1
 		}
@@ -116,6 +116,18 @@ func (r *replica) run() {
 			return
 		}
 	}
+}
+
+// begin is live for the first time. Where the program says that its port is in
+// use, it has another try with another port.
+func (r *replica) begin() (why error, steady, ready bool) {
+	for range portTries {
+		why, steady, ready = r.live()
+		if why == nil || ready || !r.lines.tell("in use") {
+			break
+		}
+	}
+	return why, steady, ready
 }
 
 // backOff is the time before the n-th start in a row: 1, 2, 4 … 60 s.
@@ -387,6 +399,13 @@ func (l *lines) add(line string) {
 	if l.last = append(l.last, line); len(l.last) > keptLines {
 		l.last = slices.Delete(l.last, 0, 1)
 	}
+}
+
+// tell reports whether a text stands in any of them.
+func (l *lines) tell(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.last, func(line string) bool { return strings.Contains(line, text) })
 }
 
 // said is what the last n of them say, as the end of a sentence.
