@@ -69,13 +69,14 @@ func (m *move) raise(ctx context.Context, now, count int) error {
 		return err
 	}
 	began := time.Now()
+	fresh := w.fresh() // of a raise that was interrupted
 	for now += m.takeBack(count - now); now < count; now++ {
-		w.add()
+		if r := w.add(); r != nil {
+			fresh = append(fresh, r)
+		}
 	}
-	failed, err := m.await(ctx)
-	for _, f := range failed {
-		err = errors.Join(err, f)
-	}
+	failed := m.await(ctx, fresh)
+	err := errors.Join(failed...)
 	running := w.count()
 	m.out.Failed = len(failed) > 0 && running > 0 // else the back-off is mayStart's
 	w.remember(failed, running)
@@ -136,12 +137,13 @@ func (m *move) takeBack(most int) (back int) {
 	return back
 }
 
-// add begins one more replica, with the lowest number that is free.
-func (w *Workload) add() {
+// add begins one more replica, with the lowest number that is free; nil once the
+// workload is closed.
+func (w *Workload) add() *replica {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
-		return
+		return nil
 	}
 	number := 1
 	for slices.ContainsFunc(w.replicas, func(r *replica) bool { return r.number == number }) {
@@ -155,6 +157,7 @@ func (w *Workload) add() {
 	}
 	w.replicas = append(w.replicas, r)
 	w.wg.Go(r.run)
+	return r
 }
 
 // fresh are the replicas of whose first start nothing was said yet.
@@ -165,9 +168,9 @@ func (w *Workload) fresh() []*replica {
 }
 
 // await waits for every new replica until it takes requests, or is given up.
-func (m *move) await(ctx context.Context) (failed []error, err error) {
+func (m *move) await(ctx context.Context, fresh []*replica) (failed []error) {
 	w := m.w
-	for _, r := range w.fresh() {
+	for _, r := range fresh {
 		var why error
 		select {
 		case why = <-r.first:
@@ -177,7 +180,7 @@ func (m *move) await(ctx context.Context) (failed []error, err error) {
 			default: // it was told to leave
 			}
 		case <-ctx.Done():
-			return failed, nil
+			return failed
 		}
 		w.mu.Lock()
 		r.settled = true
@@ -188,7 +191,7 @@ func (m *move) await(ctx context.Context) (failed []error, err error) {
 		<-r.done
 		failed = append(failed, fmt.Errorf("process: new replica %s %w and was given up%s", r.name, why, r.lines.said(3)))
 	}
-	return failed, nil
+	return failed
 }
 
 // lower has replicas leave: unhealthy ones first, then the youngest. All that stay
