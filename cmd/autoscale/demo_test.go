@@ -90,7 +90,7 @@ func TestDemoStatus(t *testing.T) {
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
-		if !strings.Contains(out.String(), "What to try next:") || strings.Contains(out.String(), "Ended before") == c.told {
+		if !strings.Contains(out.String(), "What to try next:") || strings.Contains(out.String(), "ended before") == c.told {
 			t.Errorf("%s: the summary:\n%s", c.name, out.String())
 		}
 	}

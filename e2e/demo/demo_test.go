@@ -194,7 +194,7 @@ func TestKeysEndIt(t *testing.T) {
 			if !strings.Contains(out, alternate) || !gone {
 				t.Errorf("the terminal is not as it was: %q", out)
 			}
-			if !strings.Contains(after, "Ended before the story was.") || !strings.Contains(after, "What to try next:") {
+			if !strings.Contains(after, "ended before the story was") || !strings.Contains(after, "What to try next:") {
 				t.Errorf("no summary after the screen: %q", after)
 			}
 		})

@@ -110,9 +110,10 @@ func fill(all []column) {
 // of what they carry.
 func scale(rows int) float64 { return Max * Capacity * float64(rows) / float64(rows-1) }
 
-// level is in which row, counted from the lowest, a value's line stands.
+// level is in which row, counted from the lowest, a value's line stands: the first
+// above what a bar of that value fills, so that neither hides the other.
 func level(value float64, rows int) int {
-	return min(int(value/scale(rows)*float64(rows)+1e-9), rows-1)
+	return min(int(math.Ceil(value/scale(rows)*float64(rows)-1e-9)), rows-1)
 }
 
 // chart draws load and capacity over time, in so many columns and rows, those of
@@ -143,7 +144,7 @@ func label(y, rows int) string {
 	const most = Max * Capacity
 	marks := []int{most, most / 2}
 	if rows > 12 {
-		marks = []int{most, most * 4 / 5, most * 3 / 5, most * 2 / 5, most / 5}
+		marks = []int{most, most * 3 / 4, most / 2, most / 4}
 	}
 	for _, v := range marks {
 		if level(float64(v), rows) == rows-1-y {
@@ -158,7 +159,7 @@ func (m *Screen) drawLoad(grid [][]cell, x int, c column) {
 	rows := len(grid)
 	if c.load < 0 {
 		if c.plan >= 0 {
-			grid[rows-1-level(c.plan, rows)][x] = cell{'·', &m.style.faint}
+			grid[rows-max(level(c.plan, rows), 1)][x] = cell{'·', &m.style.faint}
 		}
 		return
 	}

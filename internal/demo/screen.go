@@ -122,16 +122,26 @@ func (m *Screen) lines() []string {
 	return all[:min(len(all), max(m.height, 1))]
 }
 
-// share divides the room between the chart and the events.
+// share divides the room between the chart and the events. The chart has a whole
+// number of rows for each replica where it can, one for the line on top, and the
+// two below it.
 func share(room int) (rows, events int) {
-	const least, most = 6, 26
-	switch {
-	case room < least:
-		return 0, max(room, 0)
-	case room < least+3:
+	const least, others = 6, 3
+	if room < least+others {
+		if room < least {
+			return 0, max(room, 0)
+		}
 		return room, 0
 	}
-	rows = min(max(room*5/7, least), most)
+	rows = room - others
+	switch {
+	case room*2/3 >= 3*Max+3:
+		rows = 3*Max + 3
+	case room*2/3 >= 2*Max+3:
+		rows = 2*Max + 3
+	case rows >= Max+3:
+		rows = Max + 3
+	}
 	return rows, room - rows
 }
 

@@ -17,7 +17,7 @@ const (
 	// should carry.
 	Capacity, Target = 50, 40
 	// Min and Max bound the number of replicas.
-	Min, Max = 1, 10
+	Min, Max = 1, 8
 	// Tolerance is as autoscale.Policy has it.
 	Tolerance = 0.1
 )
@@ -26,7 +26,7 @@ const (
 const (
 	quiet   = 25
 	busy    = 210
-	burst   = 340
+	burst   = 300
 	evening = 90
 	night   = 20
 )
@@ -71,7 +71,7 @@ func Full() Story {
 		{Phase{Text: "a quiet start: one replica is enough for 25 requests/s"}, 15 * second, quiet, quiet},
 		{Phase{Name: "ramp", Text: "the load rises to 210 requests/s"}, 45 * second, quiet, busy},
 		{Phase{Text: "the load stays at 210 requests/s"}, 10 * second, busy, busy},
-		{Phase{Name: "burst", Text: "a burst of 340 requests/s"}, 12 * second, burst, burst},
+		{Phase{Name: "burst", Text: "a burst of 300 requests/s"}, 12 * second, burst, burst},
 		{Phase{Text: "the burst is over: 210 requests/s again"}, 18 * second, busy, busy},
 		{Phase{Name: "outage", Text: "the metrics fail; nobody sees the load now", Unread: true}, 6 * second, busy, busy},
 		{Phase{Text: "unseen, the load falls to 90 requests/s", Unread: true}, 12 * second, evening, evening},
@@ -88,7 +88,7 @@ func Fast() Story {
 		{Phase{Text: "a quiet start: one replica is enough for 25 requests/s"}, 4 * second, quiet, quiet},
 		{Phase{Name: "ramp", Text: "the load rises to 210 requests/s"}, 9 * second, quiet, busy},
 		{Phase{Text: "the load stays at 210 requests/s"}, 3 * second, busy, busy},
-		{Phase{Name: "burst", Text: "a burst of 340 requests/s"}, 4 * second, burst, burst},
+		{Phase{Name: "burst", Text: "a burst of 300 requests/s"}, 4 * second, burst, burst},
 		{Phase{Text: "the burst is over: 210 requests/s again"}, 2 * second, busy, busy},
 		{Phase{Name: "outage", Text: "the metrics fail; nobody sees the load now", Unread: true}, 2 * second, busy, busy},
 		{Phase{Text: "unseen, the load falls to 90 requests/s", Unread: true}, 4 * second, evening, evening},

@@ -27,18 +27,18 @@ func (c *Course) Summary(length time.Duration, sent Sent, told bool) string {
 		row("requests", "%s, %s; 99 %% were answered within %s", grouped(sent.Requests), failed, sent.P99.Round(time.Millisecond))
 	}
 	row("replicas", "from %d to %d, %d at the end; scaled %s", c.fewest, c.most, c.last, times(c.scalings))
-	if held := c.held(); held != "" {
+	if held := c.held(length); held != "" {
 		row("outage", "%s", held)
 	}
 	if !told {
-		row("", "Ended before the story was.")
+		row("", "ended before the story was")
 	}
 	return b.String()
 }
 
-// held says what became of the replicas while the load could not be read; empty
-// where that was not come to.
-func (c *Course) held() string {
+// held says what became of the replicas while the load could not be read, of a
+// story that was told for so long; empty where that was not come to.
+func (c *Course) held(length time.Duration) string {
 	from, until := c.story.unread()
 	n := 0
 	for _, s := range c.steps {
@@ -51,7 +51,10 @@ func (c *Course) held() string {
 	}
 	text := c.released()
 	if text == "" {
-		text = fmt.Sprintf("%s held for %s without metrics, while the load fell from %d to %d requests/s", replicas(n), until-from, busy, evening)
+		text = fmt.Sprintf("%s held for %s without metrics", replicas(n), (min(until, length) - from).Round(time.Second))
+		if fallen, _ := c.story.phase(func(p Phase) bool { return p.Unread && p.From > from }); length > fallen {
+			text += fmt.Sprintf(", while the load fell from %d to %d requests/s", busy, evening)
+		}
 	}
 	for _, s := range c.steps {
 		if s.at >= until && s.to < n {
