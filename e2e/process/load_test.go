@@ -25,7 +25,7 @@ type load struct {
 	wg   sync.WaitGroup
 
 	mu     sync.Mutex
-	rate   float64 // requests/s
+	rate   float64         // requests/s
 	took   []time.Duration // less what the app itself says it took
 	failed []string
 	seen   map[string]time.Time // when each process first answered

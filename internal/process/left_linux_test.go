@@ -222,14 +222,17 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-// FuzzParseStat: the kernel's lines hold names that anybody chooses.
+// FuzzParseStat: names are anybody's to choose, and what stands behind them is
+// read all the same.
 func FuzzParseStat(f *testing.F) {
-	f.Add([]byte("1 (x) S 0 1 1 0 -1 0 0 0 0 0 1 1 1 1 20 0 1 0 1 1 1 1"))
-	f.Add([]byte("1 () ) S 0"))
-	f.Add([]byte(""))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if e, ok := parseStat(1, text); ok && e.state == 0 {
-			t.Errorf("%q: %+v", text, e)
+	const rest = " S 17 4242 4242 0 -1 4194304 1 2 3 4 150 50 30 20 20 0 9 0 123456"
+	for _, name := range []string{"(a) (b c)", "", "(x) R 1 1", "(\n)", ")"} {
+		f.Add([]byte(name), []byte(rest))
+	}
+	f.Fuzz(func(t *testing.T, name, text []byte) {
+		if e, ok := parseStat(1, slices.Concat([]byte("1 ("), name, []byte(")"+rest))); !ok || e.parent != 17 || e.cpu != 2500*time.Millisecond {
+			t.Errorf("of the name %q: %+v, %v", name, e, ok)
 		}
+		parseStat(1, text) // whatever it is
 	})
 }
