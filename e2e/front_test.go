@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -318,7 +319,7 @@ func TestProxyUnseen(t *testing.T) {
 	const once = `looks up "app" once, when it starts (/etc/nginx/nginx.conf:4: server app:8000)`
 	const remedy = "--upstream-file=…/app.conf --upstream-format=nginx --on-change='docker compose exec -T front nginx -s reload'"
 	p.autoscale(flags...).want(0, once, remedy)
-	calls := callersAt(t, url, 20)
+	calls := callersAt(t, url, http.MethodGet, 20)
 	time.Sleep(31 * time.Second) // younger ones are not missed
 	for range 2 {
 		p.autoscale(flags...).want(0, once, remedy, fmt.Sprintf("replica %s-app-2 gets 0 of", p.name), "the proxy in front does not see it; "+p.name+"-front-1 is nginx: have it look again")

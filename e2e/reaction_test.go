@@ -68,11 +68,12 @@ func newFronted(t *testing.T) *project {
 
 // callers send requests to a project's proxy, so many a second, each at its time.
 type callers struct {
-	t    *testing.T
-	url  string
-	rate atomic.Int64
-	stop context.CancelFunc
-	wg   sync.WaitGroup
+	t      *testing.T
+	url    string
+	method string
+	rate   atomic.Int64
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
 
 	mu      sync.Mutex
 	sent    int
@@ -82,17 +83,20 @@ type callers struct {
 }
 
 func newCallers(p *project, rate int64) *callers {
-	return callersAt(p.t, "http://"+strings.TrimSpace(p.docker("compose", "port", "proxy", "8000"))+"/", rate)
+	return callersAt(p.t, "http://"+strings.TrimSpace(p.docker("compose", "port", "proxy", "8000"))+"/", http.MethodGet, rate)
 }
 
 // callersAt send them to a URL.
-func callersAt(t *testing.T, url string, rate int64) *callers {
-	c := &callers{t: t, url: url, seen: map[string]time.Time{}}
+func callersAt(t *testing.T, url, method string, rate int64) *callers {
+	c := &callers{t: t, url: url, method: method, seen: map[string]time.Time{}}
 	c.rate.Store(rate)
 	ctx, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	t.Cleanup(func() { stop(); c.wg.Wait() })
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
+	// A POST is never repeated, neither by clients nor by proxies. Over a connection
+	// that it was kept for the server may close it at the same instant, whoever that
+	// is, so that each has its own.
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 100, DisableKeepAlives: method == http.MethodPost}}
 	c.wg.Go(func() {
 		next := time.Now()
 		for ctx.Err() == nil {
@@ -110,7 +114,7 @@ func callersAt(t *testing.T, url string, rate int64) *callers {
 // call sends one request and keeps what became of it.
 func (c *callers) call(ctx context.Context, client *http.Client) {
 	began := time.Now()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, nil)
+	req, err := http.NewRequestWithContext(ctx, c.method, c.url, nil)
 	if err != nil {
 		c.t.Error(err)
 		return
