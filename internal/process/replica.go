@@ -100,13 +100,13 @@ func (r *replica) stir() {
 // run runs the replica until it leaves, or its first start fails.
 func (r *replica) run() {
 	defer r.w.forget(r)
-	why, steady, ready := r.begin()
+	steady, ready, why := r.begin()
 	if why != nil && !ready {
 		r.w.config().Tell(fmt.Sprintf("%s %v; it is given up", r.name, why))
 		r.first <- why
 		return
 	}
-	for ends := 0; why != nil; why, steady, _ = r.live() {
+	for ends := 0; why != nil; steady, _, why = r.live() {
 		if ends++; steady {
 			ends = 1
 		}
@@ -120,14 +120,14 @@ func (r *replica) run() {
 
 // begin is live for the first time. Where the program says that its port is in
 // use, it has another try with another port.
-func (r *replica) begin() (why error, steady, ready bool) {
+func (r *replica) begin() (steady, ready bool, why error) {
 	for range portTries {
-		why, steady, ready = r.live()
+		steady, ready, why = r.live()
 		if why == nil || ready || !r.lines.tell("in use") {
 			break
 		}
 	}
-	return why, steady, ready
+	return steady, ready, why
 }
 
 // backOff is the time before the n-th start in a row: 1, 2, 4 … 60 s.
@@ -166,10 +166,10 @@ func (r *replica) is(so func() bool) bool {
 // live starts the replica's process and follows it until all of it is gone. The
 // error says why it has to be started again; nil where it left. Steady tells that
 // it ran for long, ready that it took requests.
-func (r *replica) live() (why error, steady, ready bool) {
+func (r *replica) live() (steady, ready bool, why error) {
 	b, err := r.w.open(r)
 	if err != nil {
-		return fmt.Errorf("could not be started: %w", err), false, false
+		return false, false, fmt.Errorf("could not be started: %w", err)
 	}
 	r.w.mu.Lock()
 	r.backend = b
@@ -182,7 +182,7 @@ func (r *replica) live() (why error, steady, ready bool) {
 	r.sick = why != nil
 	r.w.mu.Unlock()
 	b.close()
-	return why, steady, ready
+	return steady, ready, why
 }
 
 // life is the life of one process of a replica.
