@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,23 +77,33 @@ func (p told) wantCalls(want ...string) {
 // and that the proxy was told.
 func (p told) wantListed(want string) {
 	p.t.Helper()
-	var list struct {
-		Servers []struct {
-			Name, Address string
-			Port          int
-		}
-	}
-	if err := json.Unmarshal([]byte(p.read("list/app.json")), &list); err != nil {
-		p.t.Fatal(err)
-	}
-	var names, addresses []string
-	for _, s := range list.Servers {
-		names, addresses = append(names, strings.TrimPrefix(s.Name, p.name+"-")), append(addresses, s.Address)
-	}
+	names, addresses := p.list()
 	if strings.Join(names, " ") != want || p.running("app") != want || !slices.Equal(addresses, p.addresses("app")) {
 		p.t.Errorf("listed %q at %q, want %q; running %q at %q", names, addresses, want, p.running("app"), p.addresses("app"))
 	}
 	p.wantUntold(false)
+}
+
+// list is what the list has.
+func (p told) list() (names, addresses []string) {
+	p.t.Helper()
+	var list struct {
+		Servers []struct{ Name, Address string }
+	}
+	if err := json.Unmarshal([]byte(p.read("list/app.json")), &list); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, s := range list.Servers {
+		names, addresses = append(names, strings.TrimPrefix(s.Name, p.name+"-")), append(addresses, s.Address)
+	}
+	return names, addresses
+}
+
+// listed are the addresses that the list has.
+func (p told) listed() []string {
+	p.t.Helper()
+	_, addresses := p.list()
+	return addresses
 }
 
 func (p told) wantUntold(want bool) {
@@ -325,4 +336,26 @@ func TestProxyUnseen(t *testing.T) {
 		p.autoscale(flags...).want(0, once, remedy, fmt.Sprintf("replica %s-app-2 gets 0 of", p.name), "the proxy in front does not see it; "+p.name+"-front-1 is nginx: have it look again")
 	}
 	calls.end()
+}
+
+// TestFrontDaemon: the daemon tells the proxy by the keys of its file, and keeps the
+// list in step with what others do to the replicas.
+func TestFrontDaemon(t *testing.T) {
+	t.Parallel()
+	p := newTold(t)
+	l := newLooker(t, p.entry("shop", p.page, `, metrics-scope: service, upstream-file: list/app.json, upstream-format: json, upstream-port: 8000, on-change: ./tell.sh, drain: 1s`), p.env...)
+	p.page.set(110)
+	l.until("three replicas are listed", func() bool { return strings.Contains(p.calls(), "app: app-1 app-2 app-3; 3 listed, 3 run") })
+	p.docker("compose", "up", "-d", "--no-deps", "--force-recreate", "app")
+	l.until("they are listed anew", func() bool { return slices.Equal(p.listed(), p.addresses("app")) })
+	p.page.set(30)
+	l.until("one runs", func() bool { return p.count() == 1 })
+	p.wantListed("app-1")
+	if got := p.calls(); !strings.Contains(got, "app: app-1; 1 listed, 3 run") {
+		t.Errorf("not told before they stopped: %s", got)
+	}
+	l.kill(syscall.SIGTERM)
+	if left, err := filepath.Glob(filepath.Join(l.dir, "state", "*untold*")); err != nil || len(left) > 0 {
+		t.Errorf("remembered as not told: %v, %v", left, err)
+	}
 }
