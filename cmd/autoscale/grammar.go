@@ -21,8 +21,7 @@ func grammar(args []string) any {
 		wanted = args[0]
 	}
 	var fields []reflect.StructField
-	for i := range all.NumField() {
-		field := all.Field(i)
+	for field := range all.Fields() {
 		_, command := field.Tag.Lookup("cmd")
 		name := cmp.Or(field.Tag.Get("name"), strings.ToLower(field.Name))
 		known = known || command && name == wanted
