@@ -95,6 +95,11 @@ func (c *runCommand) Run(ctx context.Context, s streams, line *kong.Context) err
 	if c.Check {
 		return check(s, f)
 	}
+	if f.Path == "" && c.Provider == processes { // somebody is there to read it
+		if err := processConfig(f.Services[0]).CheckListen(); err != nil {
+			return err
+		}
+	}
 	out := &logLines{out: s.err}
 	var handler slog.Handler = slog.NewTextHandler(out, nil)
 	if c.Log == "json" {

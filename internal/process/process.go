@@ -149,15 +149,31 @@ func Open(cfg Config) (*Workload, error) {
 	}
 	w := newWorkload(cfg)
 	var err error
-	if w.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
-		hint := ""
-		if errors.Is(err, syscall.EADDRINUSE) {
-			hint = "; something else listens there: another autoscale? Give another address with --proxy"
-		}
-		return nil, fmt.Errorf("the proxy cannot listen: %w%s", err, hint)
+	if w.listener, err = cfg.listen(); err != nil {
+		return nil, err
 	}
 	w.serve()
 	return w, nil
+}
+
+// CheckListen looks whether the proxy can listen.
+func (c Config) CheckListen() error {
+	l, err := c.listen()
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+func (c Config) listen() (net.Listener, error) {
+	l, err := net.Listen("tcp", c.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("the proxy cannot listen: %w; something else listens there: another autoscale? Give another address with --proxy", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the proxy cannot listen: %w", err)
+	}
+	return l, nil
 }
 
 // filled is c with what stands for what was left away.

@@ -23,13 +23,14 @@ import (
 func main() {
 	startup := flag.Duration("startup", 0, "time it takes to start")
 	children := flag.Bool("children", false, "start processes that do not end by themselves")
+	rps := flag.Float64("rps", 0, "what the metrics page says")
 	flag.Parse()
-	if err := serve(*startup, *children); err != nil {
+	if err := serve(*startup, *children, *rps); err != nil {
 		log.Fatal("server: ", err)
 	}
 }
 
-func serve(startup time.Duration, children bool) error {
+func serve(startup time.Duration, children bool, rps float64) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	if children {
@@ -47,7 +48,7 @@ func serve(startup time.Duration, children bool) error {
 		return err
 	}
 	fmt.Println("serves as process", os.Getpid())
-	s := &http.Server{Handler: routes(ctx), ReadHeaderTimeout: time.Minute}
+	s := &http.Server{Handler: routes(ctx, rps), ReadHeaderTimeout: time.Minute}
 	done := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
@@ -60,7 +61,7 @@ func serve(startup time.Duration, children bool) error {
 }
 
 // routes take "for" as the time that an answer takes.
-func routes(ctx context.Context) http.Handler {
+func routes(ctx context.Context, rps float64) http.Handler {
 	pid := strconv.Itoa(os.Getpid())
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -106,6 +107,9 @@ func routes(ctx context.Context) http.Handler {
 				return
 			}
 		}
+	})
+	mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "# TYPE http_requests_per_second gauge\nhttp_requests_per_second %g\n", rps)
 	})
 	mux.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
 	return mux
