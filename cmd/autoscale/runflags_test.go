@@ -35,9 +35,9 @@ func TestFlagsBecomeFile(t *testing.T) {
 		"compose-file": "o.yml", "file": "c.yml", "project-name": "p", "env-file": "e", "profile": "x", "docker": "podman", "wait": "77",
 		"upstream-file": "u.conf", "upstream-format": "haproxy", "upstream-port": "81", "upstream-network": "n", "on-change": "true", "drain": "44",
 		"namespace": "ns", "context": "ctx", "kubeconfig": "/k", "cpu-target": "12", "hpa-file": "h.yaml", "kubectl": "kc",
-		"project-dir": dir, "start": "true", "apply": "always", "mode": "raise-only",
+		"project-dir": dir, "start": "true", "notify": "ntfy://ntfy.invalid/topic", "apply": "always", "mode": "raise-only",
 	}
-	own := []string{"Provider", "StateFile", "DryRun", "Output"}
+	own := []string{"Provider", "StateFile", "DryRun", "Output", "Notify"} // the last is the service's in a file
 	args := []string{"--provider=compose"}
 	for name, value := range all {
 		args = append(args, "--"+name+"="+value)
