@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -88,9 +89,7 @@ type sending struct{ headers http.Header }
 // RoundTrip sends a request with the headers.
 func (s sending) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	for name, values := range s.headers {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, s.headers)
 	return api.DefaultRoundTripper.RoundTrip(r)
 }
 
