@@ -1,6 +1,7 @@
 package autoscale
 
 import (
+	"encoding/json"
 	"net/netip"
 	"time"
 )
@@ -89,6 +90,9 @@ type Sample struct {
 	// Started is when the process behind the page started, by its own
 	// process_start_time_seconds; zero where the page does not say.
 	Started time.Time `json:"started,omitzero"`
+	// Mark is where the next reading goes on, in the source's own words; empty where
+	// it need not know.
+	Mark json.RawMessage `json:"-"`
 	// Verdict is OK, or why Value is not to be used.
 	Verdict Verdict `json:"verdict"`
 	// Detail says in words what was wrong.

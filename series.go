@@ -163,6 +163,9 @@ func remember(kind Kind, samples []Sample, processes map[string]Process, now tim
 		case p.UnreadSince.IsZero():
 			p.UnreadSince = now
 		}
+		if len(s.Mark) > 0 {
+			p.Mark = s.Mark
+		}
 		next[s.Process] = p
 	}
 	return next

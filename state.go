@@ -1,6 +1,7 @@
 package autoscale
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -39,6 +40,8 @@ type Process struct {
 	// Failed and Answered are those of its last good reading.
 	Failed   float64 `json:"failed,omitempty"`
 	Answered float64 `json:"answered,omitempty"`
+	// Mark is where its last reading ended, in its source's own words.
+	Mark json.RawMessage `json:"mark,omitempty"`
 	// UnreadSince is from when on no read of it has succeeded; zero while reads
 	// succeed.
 	UnreadSince time.Time `json:"unread_since,omitzero"`

@@ -20,6 +20,14 @@ type Source interface {
 	Read(ctx context.Context, replicas []autoscale.Replica) autoscale.Reading
 }
 
+// Resumer is a Source that goes on where its last reading ended, maybe another
+// process's: it is told before each step, whatever it read since.
+type Resumer interface {
+	// Resume has the next Read go on from what is remembered of the processes whose
+	// samples the Source gave: their marks.
+	Resume(processes map[string]autoscale.Process)
+}
+
 // Workload knows the replicas and sets their count.
 type Workload interface {
 	// Observe tells what there is now.
@@ -145,11 +153,11 @@ func (c *Controller) readAll(ctx context.Context, state autoscale.State, replica
 	var wg sync.WaitGroup
 	for i, input := range c.More {
 		wg.Go(func() {
-			reading := c.read(ctx, input.Source, replicas)
+			reading := c.read(ctx, input.Source, state.Sources[input.Name], replicas)
 			more[i] = autoscale.Source{Name: input.Name, Target: input.Target, Signal: signal(input.Signal, state.Sources[input.Name], reading), Reading: reading}
 		})
 	}
-	first = c.read(ctx, c.Source, replicas)
+	first = c.read(ctx, c.Source, state, replicas)
 	wg.Wait()
 	return first, more
 }
@@ -194,7 +202,10 @@ func (c *Controller) missed(ctx context.Context, state autoscale.State, now auto
 }
 
 // read reads the load, a counter twice where that is asked for.
-func (c *Controller) read(ctx context.Context, source Source, replicas []autoscale.Replica) autoscale.Reading {
+func (c *Controller) read(ctx context.Context, source Source, state autoscale.State, replicas []autoscale.Replica) autoscale.Reading {
+	if resumer, ok := source.(Resumer); ok {
+		resumer.Resume(state.Processes)
+	}
 	reading := source.Read(ctx, replicas)
 	if c.Again == 0 || reading.Kind != autoscale.Counter {
 		return reading

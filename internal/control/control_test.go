@@ -293,3 +293,66 @@ func TestStepDownInTheMiddle(t *testing.T) {
 		t.Errorf("started what somebody else took down: %v", err)
 	}
 }
+
+// followed is a Source that counts, and goes on where it was.
+type followed struct {
+	bench *bench
+	count int
+}
+
+func (f *followed) Resume(processes map[string]autoscale.Process) {
+	f.count = 0
+	if mark := processes["log"].Mark; len(mark) > 0 {
+		f.count = int(mark[0] - '0')
+	}
+}
+
+func (f *followed) Read(context.Context, []autoscale.Replica) autoscale.Reading {
+	f.count++
+	return autoscale.Reading{Kind: autoscale.Counter, Samples: []autoscale.Sample{{
+		Process: "log", Time: time.Now(), Value: float64(f.count), Mark: []byte{byte('0' + f.count)}, Verdict: f.bench.verdict,
+	}}}
+}
+
+// A source that follows something is told where the last step that was saved left it,
+// each of several by what is its own.
+func TestStepResumes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		first, second := &followed{bench: b}, &followed{bench: b}
+		b.Source, b.More, b.Again = first, []control.Input{{Name: "second", Source: second}}, 2*time.Second
+		at := func(want int) {
+			t.Helper()
+			if _, err := b.step(); err != nil {
+				t.Fatal(err)
+			}
+			if first.count != want || second.count != want {
+				t.Errorf("%d and %d, want %d", first.count, second.count, want)
+			}
+		}
+		at(2)
+		at(4)
+		b.saveErr = errors.New("the disk is full")
+		if _, err := b.step(); !errors.Is(err, b.saveErr) {
+			t.Fatal(err)
+		}
+		b.saveErr = nil
+		at(6)
+		b.verdict = autoscale.Stale // what is not used as a value is followed all the same
+		at(8)
+		b.verdict = autoscale.OK
+		if err := b.observe(errors.New("no engine")); err == nil {
+			t.Fatal("no error")
+		}
+		*first, *second = followed{bench: b}, followed{bench: b} // another process
+		at(8 + 2)
+	})
+}
+
+// observe makes a step in which the replicas cannot be seen.
+func (b *bench) observe(err error) error {
+	b.observeErr = err
+	_, err = b.step()
+	b.observeErr = nil
+	return err
+}

@@ -1,6 +1,6 @@
 // Package prometheus reads one metric, a service's requests, from pages in
-// Prometheus's text format 0.0.4 or in OpenMetrics 1.0. It never fails: what is
-// wrong with a page is the verdict of its sample.
+// Prometheus's text format 0.0.4 or in OpenMetrics 1.0, or asks a Prometheus server
+// for it. It never fails: what is wrong is the verdict of a sample.
 package prometheus
 
 import (
@@ -157,21 +157,29 @@ func (s *Source) setInFlight() error {
 	return nil
 }
 
-func (s *Source) setHeaders() error {
-	s.header = http.Header{}
-	for i, h := range s.config.Headers {
+func (s *Source) setHeaders() (err error) {
+	var secrets []string
+	s.header, secrets, err = parseHeaders(s.config.Headers)
+	s.secrets = append(s.secrets, secrets...)
+	return err
+}
+
+// parseHeaders reads request headers, and gives what of them is never to be printed.
+func parseHeaders(all []string) (header http.Header, secrets []string, err error) {
+	header = http.Header{}
+	for i, h := range all {
 		name, value, ok := strings.Cut(h, ":")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if !ok || name == "" || strings.ContainsFunc(name, func(r rune) bool { return !tokenRune(r) }) {
-			return fmt.Errorf("--metrics-header number %d: it has to read \"Name: value\" (it is not shown, as it may be secret)", i+1)
+			return nil, nil, fmt.Errorf("--metrics-header number %d: it has to read \"Name: value\" (it is not shown, as it may be secret)", i+1)
 		}
 		if strings.ContainsAny(value, "\r\n\x00") {
-			return fmt.Errorf("--metrics-header %s: its value holds a line break", name)
+			return nil, nil, fmt.Errorf("--metrics-header %s: its value holds a line break", name)
 		}
-		s.header.Add(name, value)
-		s.secrets = append(s.secrets, value)
+		header.Add(name, value)
+		secrets = append(secrets, value)
 	}
-	return nil
+	return header, secrets, nil
 }
 
 // tokenRune reports whether r may stand in the name of a header (RFC 9110, 5.6.2).
@@ -206,8 +214,10 @@ func (s *Source) Read(ctx context.Context, replicas []autoscale.Replica) autosca
 }
 
 // hide takes user's secrets out of a text, should a server have sent them back.
-func (s *Source) hide(text string) string {
-	for _, secret := range s.secrets {
+func (s *Source) hide(text string) string { return hide(text, s.secrets) }
+
+func hide(text string, secrets []string) string {
+	for _, secret := range secrets {
 		if len(secret) >= 4 { // shorter ones would tear common words apart
 			text = strings.ReplaceAll(text, secret, "***")
 		}

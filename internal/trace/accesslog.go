@@ -4,19 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"regexp"
 	"time"
+
+	"github.com/five-keys/autoscale/internal/accesslog"
 )
 
-// accessLine is a line in the common or the combined log format
-// (https://httpd.apache.org/docs/2.4/logs.html#accesslog): the time, and of the
-// request its method and target. A quote within the request is escaped.
-var accessLine = regexp.MustCompile(`^\S+ \S+ .*?\[(\d{2}/\w{3}/\d{4}:\d{2}:\d{2}:\d{2} [+-]\d{4})\] "((?:[^"\\]|\\.)*)" `)
-
-// accessRequest is the request of a line; what is not HTTP has none.
-var accessRequest = regexp.MustCompile(`^([A-Z]+) (\S+) HTTP/`)
-
-// accessLog reads an access log. Its times are whole seconds, so the requests of
+// accessLog reads an access log. Its times are taken for whole seconds, so the requests of
 // one second are spread evenly over it. Lines of another form, and requests
 // that are none (a TLS hello on a plain port, say), are passed over, but a log
 // of nothing else is an error.
@@ -39,7 +32,7 @@ func accessLog(from io.Reader) Arrivals {
 		var clock clock
 		read := 0
 		for lines.Scan() {
-			when, a, ok := accessArrival(lines.Text())
+			when, a, ok := accessArrival(lines.Bytes())
 			if !ok {
 				continue
 			}
@@ -69,15 +62,16 @@ func accessLog(from io.Reader) Arrivals {
 	}
 }
 
-func accessArrival(line string) (when time.Time, a Arrival, ok bool) {
-	found := accessLine.FindStringSubmatch(line)
-	if found == nil {
+// isAccessLog reports whether a line is one of an access log's.
+func isAccessLog(line string) bool {
+	_, kind := accesslog.Parse([]byte(line))
+	return kind != accesslog.Unknown
+}
+
+func accessArrival(line []byte) (when time.Time, a Arrival, ok bool) {
+	r, kind := accesslog.Parse(line)
+	if kind != accesslog.HTTP || r.Time.IsZero() {
 		return when, a, false
 	}
-	when, err := time.Parse("02/Jan/2006:15:04:05 -0700", found[1])
-	request := accessRequest.FindStringSubmatch(found[2])
-	if err != nil || request == nil {
-		return when, a, false
-	}
-	return when, Arrival{Method: request[1], Path: request[2]}, true
+	return r.Time.Truncate(time.Second), Arrival{Method: r.Method, Path: r.Target}, true
 }

@@ -56,7 +56,7 @@ func Open(path string, speed, scale float64) (Recording, error) {
 //	{"time": 1.5, "rps": 20}         NDJSON of rates
 //	time[,method][,path][,body]      CSV of requests, columns in any order
 //	{"time": 1.5, "path": "/x", …}   NDJSON of requests
-//	host - - [date] "GET /x …" …     access log, common or combined format
+//	host - - [date] "GET /x …" …     access log: common, combined, HAProxy's
 //
 // Times are seconds (of any beginning: the first request comes at once) or RFC
 // 3339.
@@ -82,10 +82,10 @@ func Find(path string, speed, scale float64) (Recording, error) {
 		r.rates = jsonRates
 	case strings.HasPrefix(first, "{"):
 		r.open = jsonRequests
-	case accessLine.MatchString(first):
+	case isAccessLog(first):
 		r.open = accessLog
 	default:
-		return r, fmt.Errorf("trace %s: its first line %.60q is of none of the known formats: CSV with seconds_since_start,rps or time,method,path,body; NDJSON with \"time\", and \"rps\" where it is of rates; an access log in common or combined format", path, first)
+		return r, fmt.Errorf("trace %s: its first line %.60q is of none of the known formats: CSV with seconds_since_start,rps or time,method,path,body; NDJSON with \"time\", and \"rps\" where it is of rates; an access log in common, combined or HAProxy's format", path, first)
 	}
 	return r, nil
 }

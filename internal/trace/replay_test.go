@@ -38,6 +38,11 @@ func played(t testing.TB, text string, speed, scale float64) string {
 	return strings.Join(all, "; ")
 }
 
+// haproxyLine is one request's in HAProxy's HTTP log.
+func haproxyLine(second, path string) string {
+	return fmt.Sprintf("10.0.1.2:33317 [06/Feb/2026:12:14:%s] web app/app1 10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 \"GET %s HTTP/1.1\"\n", second, path)
+}
+
 func TestReplay(t *testing.T) {
 	access := func(second int, request string) string {
 		return fmt.Sprintf("10.0.0.1 - bob [24/Nov/2026:10:05:%02d +0000] \"%s\" 200 13 \"http://x/\" \"curl \\\"7\\\"\"\n", second, request)
@@ -59,6 +64,7 @@ func TestReplay(t *testing.T) {
 		{"a log as it is written", "time,path\n0,/a\n2,/b\n1,/c\n", 1, 1, "0  /a; 2  /b; 2  /c"},
 		{"access log", access(0, "GET /a HTTP/1.1") + access(0, "GET /b?c=d HTTP/2.0") + access(2, "POST /c HTTP/1.0") + "rubbish\n" + access(2, `\x16\x03`) + access(1, "GET /late HTTP/1.1"), 1, 1,
 			"0 GET /a; 0.5 GET /b?c=d; 2 POST /c; 2.5 GET /late"},
+		{"HAProxy's log", haproxyLine("14.655", "/a") + haproxyLine("14.900", "/b") + haproxyLine("16.000", "/c"), 1, 1, "0 GET /a; 0.5 GET /b; 2 GET /c"},
 	} {
 		if got := played(t, c.text, c.speed, c.scale); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
