@@ -110,6 +110,10 @@ type Decision struct {
 	// Want is the count before Mode and failed starts were looked at: what
 	// would be done if nothing stood in its way.
 	Want int `json:"want"`
+	// Min and Max are the bounds in force, schedules applied; both are 0 where an
+	// earlier version decided.
+	Min int `json:"min"`
+	Max int `json:"max"`
 	// Load is in requests/s; a lower bound unless Verdict is OK.
 	Load float64 `json:"rps"`
 	// Verdict is how far Load may be trusted.
@@ -150,7 +154,7 @@ type Change struct {
 // for the rules.
 func Decide(p Policy, s State, o Observation) (Decision, State) {
 	now := o.At.Time
-	r := run{p: p, now: now, next: s.clone(), Decision: Decision{At: now, From: o.Current, To: o.Current}}
+	r := run{p: p, now: now, next: s.clone(), Decision: Decision{At: now, From: o.Current, To: o.Current, Min: p.Min, Max: p.Max}}
 
 	fresh, why := anew(p, s, o)
 	r.forget(fresh, s)

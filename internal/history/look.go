@@ -32,6 +32,9 @@ type Point struct {
 	Want int
 	// Verdict is the worst of the readings.
 	Verdict autoscale.Verdict
+	// Min and Max are the bounds in force, the highest of each; both are 0 where they
+	// are not known.
+	Min, Max int
 }
 
 // Points sum up a service's steps from one moment up to another, one each step of
@@ -55,14 +58,14 @@ func (s *Store) Points(service string, from, to time.Time, step time.Duration) (
 	err := s.look(func(db *sql.DB) error {
 		// One statement sees one moment, in which nothing is twice or in neither.
 		rows, err := db.Query(`WITH here AS (SELECT id FROM service WHERE name = ?1)
-			SELECT at - at % ?4, max(rps), min(low), max(high), max(want), max(verdict) FROM (
-				SELECT at, rps, low, high, want, verdict FROM point WHERE service = (SELECT id FROM here) AND width = 1 AND at >= ?2 AND at < ?3
+			SELECT at - at % ?4, max(rps), min(low), max(high), max(want), max(verdict), max(least), max(most) FROM (
+				SELECT at, rps, low, high, want, verdict, least, most FROM point WHERE service = (SELECT id FROM here) AND width = 1 AND at >= ?2 AND at < ?3
 				UNION ALL
-				SELECT at, rps, low, high, want, verdict FROM point WHERE service = (SELECT id FROM here) AND width = 60 AND at >= ?2 AND at < ?3
+				SELECT at, rps, low, high, want, verdict, least, most FROM point WHERE service = (SELECT id FROM here) AND width = 60 AND at >= ?2 AND at < ?3
 				UNION ALL
-				SELECT at, rps, low, high, want, verdict FROM point WHERE service = (SELECT id FROM here) AND width = 600 AND at >= ?2 AND at < ?3
+				SELECT at, rps, low, high, want, verdict, least, most FROM point WHERE service = (SELECT id FROM here) AND width = 600 AND at >= ?2 AND at < ?3
 				UNION ALL
-				SELECT at, rps, low, high, want, verdict FROM recent WHERE service = (SELECT id FROM here) AND at >= ?2 AND at < ?3
+				SELECT at, rps, low, high, want, verdict, least, most FROM recent WHERE service = (SELECT id FROM here) AND at >= ?2 AND at < ?3
 			) GROUP BY 1 ORDER BY 1`, service, begin, end, width)
 		if err != nil {
 			return err
@@ -72,7 +75,7 @@ func (s *Store) Points(service string, from, to time.Time, step time.Duration) (
 			var p Point
 			var at int64
 			var verdict int
-			if err := rows.Scan(&at, &p.RPS, &p.MinReplicas, &p.MaxReplicas, &p.Want, &verdict); err != nil {
+			if err := rows.Scan(&at, &p.RPS, &p.MinReplicas, &p.MaxReplicas, &p.Want, &verdict, &p.Min, &p.Max); err != nil {
 				return err
 			}
 			p.Time = time.Unix(at, 0).In(from.Location())

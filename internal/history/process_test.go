@@ -235,9 +235,9 @@ func BenchmarkPoints(b *testing.B) {
 	day := now.Add(-24 * time.Hour).Unix()
 	if _, err := s.writer.Exec(`
 		CREATE TEMP TABLE n AS WITH RECURSIVE n(value) AS (SELECT 0 UNION ALL SELECT value + 1 FROM n WHERE value < 8639) SELECT value FROM n;
-		INSERT INTO point SELECT id, 1, ?1 + 15 * value, value % 97, 2, 3, 3, 0 FROM service, n WHERE value < 5760;
-		INSERT INTO point SELECT id, 60, ?2 + 60 * value, value % 97, 2, 3, 3, 0 FROM service, n;
-		INSERT INTO recent SELECT id, ?1 + 86400 - 300 + 15 * value, value % 97, 2, 3, 3, 0 FROM service, n WHERE value < 20`,
+		INSERT INTO point SELECT id, 1, ?1 + 15 * value, value % 97, 2, 3, 3, 0, 1, 8 FROM service, n WHERE value < 5760;
+		INSERT INTO point SELECT id, 60, ?2 + 60 * value, value % 97, 2, 3, 3, 0, 1, 8 FROM service, n;
+		INSERT INTO recent SELECT id, ?1 + 86400 - 300 + 15 * value, value % 97, 2, 3, 3, 0, 1, 8 FROM service, n WHERE value < 20`,
 		day, day-6*86400); err != nil {
 		b.Fatal(err)
 	}

@@ -22,7 +22,8 @@ import (
 //
 // Points come into recent, at its end, and are sorted in among those of their
 // service some minutes later: so 500 services cost a page or two a second and not
-// 33. Times of points are in seconds, those of records and events in milliseconds,
+// 33. least and most are the bounds; both are 0 where they are not known. Times of
+// points are in seconds, those of records and events in milliseconds,
 // since 1970.
 var schema = []string{`
 CREATE TABLE service (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -37,6 +38,11 @@ CREATE TABLE record (id INTEGER PRIMARY KEY, service INTEGER NOT NULL, at INTEGE
 CREATE INDEX record_at ON record (service, at);
 CREATE INDEX record_told ON record (service, at) WHERE told = 1;
 CREATE TABLE event (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, service TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, by TEXT NOT NULL);
+`, `
+ALTER TABLE recent ADD COLUMN least INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE recent ADD COLUMN most INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE point ADD COLUMN least INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE point ADD COLUMN most INTEGER NOT NULL DEFAULT 0;
 `}
 
 // errNewer is of a database that a newer program has made.

@@ -197,6 +197,11 @@ func TestPoints(t *testing.T) {
 		if n == 6 {
 			r.Decision.Verdict = autoscale.Unreachable
 		}
+		if r.Decision.Min, r.Decision.Max = 1, 8; n < 4 {
+			r.Decision.Min, r.Decision.Max = 0, 0 // an earlier version's
+		} else if n == 9 {
+			r.Decision.Min = 4 // a schedule's
+		}
 		if n == 7 {
 			r.Decision.Verdict = "of the future"
 		}
@@ -213,9 +218,9 @@ func TestPoints(t *testing.T) {
 	}
 	end := start.Add(time.Hour)
 	want := []Point{
-		{start, 3, 2, 2, 2, autoscale.OK},
-		{start.Add(time.Minute), 7, 2, 3, 4, autoscale.Unreachable},
-		{start.Add(2 * time.Minute), 11, 2, 2, 2, autoscale.OK},
+		{start, 3, 2, 2, 2, autoscale.OK, 0, 0},
+		{start.Add(time.Minute), 7, 2, 3, 4, autoscale.Unreachable, 1, 8},
+		{start.Add(2 * time.Minute), 11, 2, 2, 2, autoscale.OK, 4, 8},
 	}
 	if got := points(t, s, "shop", start, end, time.Minute); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
@@ -268,6 +273,7 @@ func TestRollUp(t *testing.T) {
 		second := step(at.Add(30*time.Second), "app", 10)
 		if second.Decision.At.Equal(peak) {
 			second.Decision.Load, second.Decision.Verdict = 1000, autoscale.Late
+			second.Decision.Min, second.Decision.Max = 3, 9
 		}
 		appendTo(t, s, "shop", step(at, "app", 10), second, step(at.Add(5*time.Minute), "app", 10))
 		if n%6 == 0 {
@@ -289,7 +295,7 @@ func TestRollUp(t *testing.T) {
 		}
 	}
 	got := points(t, s, "shop", now.Add(-9*24*time.Hour), now, 24*time.Hour)
-	if len(got) < 3 || got[0].RPS != 1000 || got[0].Verdict != autoscale.Late || !got[0].Time.Equal(peak.Truncate(24*time.Hour)) {
+	if len(got) < 3 || got[0].RPS != 1000 || got[0].Verdict != autoscale.Late || got[0].Min != 3 || got[0].Max != 9 || !got[0].Time.Equal(peak.Truncate(24*time.Hour)) {
 		t.Errorf("%v", got)
 	}
 	if got := collect(t, s.Records("shop", time.Time{}, now.Add(-keep), 0, false)); len(got) != 0 {
@@ -657,6 +663,34 @@ func TestMigrate(t *testing.T) {
 	if err := migrate(db, steps[:1]); !errors.Is(err, errNewer) {
 		t.Error(err)
 	}
+}
+
+// TestMigrateOld: what a version wrote that knew no bounds is kept, and goes on.
+func TestMigrateOld(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.db")
+	write(t, path, "")
+	db, err := open(path, "rw")
+	if err == nil {
+		err = migrate(db, schema[:1])
+	}
+	if err == nil {
+		_, err = db.Exec("INSERT INTO service VALUES (1, 'shop'); INSERT INTO recent VALUES (1, ?1, 5, 2, 2, 2, 0); INSERT INTO point VALUES (1, 1, ?1 - 60, 4, 2, 2, 2, 0)", start.Unix())
+	}
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s := quiet(t, path, month, 8<<20)
+	r := step(start.Add(time.Minute), "app", 6)
+	r.Decision.Min, r.Decision.Max = 1, 8
+	appendTo(t, s, "shop", r)
+	got := points(t, s, "shop", start.Add(-time.Hour), start.Add(time.Hour), time.Second)
+	want := []Point{
+		{start.Add(-time.Minute), 4, 2, 2, 2, autoscale.OK, 0, 0}, {start, 5, 2, 2, 2, autoscale.OK, 0, 0}, {start.Add(time.Minute), 6, 2, 2, 2, autoscale.OK, 1, 8},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	noWarnings(t, s)
 }
 
 // TestEvents: newest first, with IDs that grow, also over another process's.

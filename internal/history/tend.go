@@ -115,13 +115,14 @@ func (s *Store) renew(why error) error {
 
 // merge is what becomes of two points that are one.
 const merge = ` ON CONFLICT DO UPDATE SET rps = max(rps, excluded.rps), low = min(low, excluded.low),
-	high = max(high, excluded.high), want = max(want, excluded.want), verdict = max(verdict, excluded.verdict)`
+	high = max(high, excluded.high), want = max(want, excluded.want), verdict = max(verdict, excluded.verdict),
+	least = max(least, excluded.least), most = max(most, excluded.most)`
 
 // gather sorts the recent points in among those of their services.
 func (s *Store) gather() error {
 	err := update(s.writer, func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT INTO point (service, width, at, rps, low, high, want, verdict)
-			SELECT service, 1, at, rps, low, high, want, verdict FROM recent WHERE true ORDER BY service, at` + merge + `;
+		_, err := tx.Exec(`INSERT INTO point (service, width, at, rps, low, high, want, verdict, least, most)
+			SELECT service, 1, at, rps, low, high, want, verdict, least, most FROM recent WHERE true ORDER BY service, at` + merge + `;
 			DELETE FROM recent`)
 		return err
 	})
@@ -160,8 +161,8 @@ func (s *Store) roll(now time.Time) error {
 
 // sumUp makes wider points of those that are before a moment.
 func sumUp(tx *sql.Tx, service, width, wider, before int64) error {
-	_, err := tx.Exec(`INSERT INTO point (service, width, at, rps, low, high, want, verdict)
-		SELECT service, ?3, at - at % ?3, max(rps), min(low), max(high), max(want), max(verdict)
+	_, err := tx.Exec(`INSERT INTO point (service, width, at, rps, low, high, want, verdict, least, most)
+		SELECT service, ?3, at - at % ?3, max(rps), min(low), max(high), max(want), max(verdict), max(least), max(most)
 		FROM point WHERE service = ?1 AND width = ?2 AND at < ?4 GROUP BY 3`+merge+`;
 		DELETE FROM point WHERE service = ?1 AND width = ?2 AND at < ?4`, service, width, wider, before-before%wider)
 	return err
@@ -254,7 +255,8 @@ func (s *Store) shrink() error {
 		if err != nil || free == 0 || free < all/4 && all <= s.bounds.pages {
 			return err
 		}
-		if _, err := s.writer.Exec(fmt.Sprintf("PRAGMA incremental_vacuum(%d)", min(free, s.bounds.log/pageSize))); err != nil {
+		// The file itself becomes shorter once the log is written back.
+		if _, err := s.writer.Exec(fmt.Sprintf("PRAGMA incremental_vacuum(%d); PRAGMA wal_checkpoint", min(free, s.bounds.log/pageSize))); err != nil {
 			return err
 		}
 	}

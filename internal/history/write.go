@@ -121,10 +121,10 @@ func (b *batchWriter) point(service int64, e entry) error {
 	if o.Result != "" {
 		low, high = min(low, o.Count), max(high, o.Count)
 	}
-	if err := b.prepare(&b.toPoint, "INSERT INTO recent (service, at, rps, low, high, want, verdict) VALUES (?, ?, ?, ?, ?, ?, ?)"); err != nil {
+	if err := b.prepare(&b.toPoint, "INSERT INTO recent (service, at, rps, low, high, want, verdict, least, most) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"); err != nil {
 		return err
 	}
-	_, err := b.toPoint.Exec(service, d.At.Unix(), finite(d.Load), low, high, d.Want, badness(d.Verdict))
+	_, err := b.toPoint.Exec(service, d.At.Unix(), finite(d.Load), low, high, d.Want, badness(d.Verdict), d.Min, d.Max)
 	b.points++
 	return err
 }

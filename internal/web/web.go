@@ -57,6 +57,10 @@ type Point struct {
 	Want int `json:"want"`
 	// Verdict is the worst of the readings.
 	Verdict autoscale.Verdict `json:"verdict"`
+	// Min and Max are the bounds in force, the highest of each; both are 0 where they
+	// are not known.
+	Min int `json:"min"`
+	Max int `json:"max"`
 }
 
 // Event is something that happened beside the steps: a pause, a reload, an engine
