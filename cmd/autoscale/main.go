@@ -44,6 +44,7 @@ type cli struct {
 	Demo     demoCommand     `cmd:"" help:"See it at work within a minute: a load, a service and its replicas, on this machine, with nothing but this program."`
 	Notify   notifyCommand   `cmd:"" help:"Try where it tells what happens."`
 	Stress   stressCommand   `cmd:"" help:"Send load to an HTTP server and measure what comes of it."`
+	Simulate simulateCommand `cmd:"" help:"What a policy would have cost on recorded load, and how many requests would have waited too long."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON Schema of autoscale.yaml, by which editors complete it."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 
@@ -174,7 +175,7 @@ func kongGroups() kong.Option {
 		{Key: "number", Title: "The number:"}, {Key: "readings", Title: "Readings:"},
 		{Key: "compose", Title: "Compose:"}, {Key: "k8s", Title: "Kubernetes:"}, {Key: "process", Title: "Processes:"}, {Key: "run", Title: "This run:"},
 		{Key: "load", Title: "The load:"}, {Key: "open", Title: "At a pace of its own:"}, {Key: "http", Title: "HTTP:"}, {Key: "capacity", Title: "What the server carries:"},
-		{Key: "report", Title: "The report:"},
+		{Key: "model", Title: "The service, as it is modelled:"}, {Key: "report", Title: "The report:"},
 	})
 }
 

@@ -45,9 +45,15 @@ type Chart struct {
 	// Quantiles has x, from 0 to 1, drawn the wider the closer it comes to 1.
 	Quantiles bool     `json:"quantiles,omitempty"`
 	Series    []Series `json:"series"`
+	// Log has each line of the left axis stand for ten times the one below; values
+	// are above 0 then.
+	Log bool `json:"log,omitempty"`
 	// Unit is that of the left axis, Right that of the right one.
 	Unit  string `json:"unit"`
 	Right string `json:"right,omitempty"`
+	// PerRight is how much on the left axis is as high as 1 on the right one; 0 for
+	// axes that do not go together.
+	PerRight float64 `json:"per_right,omitempty"`
 	// Marks are places on x with a name.
 	Marks []Mark `json:"marks,omitempty"`
 }

@@ -4,7 +4,6 @@
 // A chart is what chart.go's Chart is in JSON; the page adds
 //   clock        x is Unix seconds
 //   range        [from, to] of x, whatever the values cover
-//   per_right    so much on the left axis is as high as 1 on the right one
 //   bands        [{high, low, colour}]: the area between two series is filled
 //   shades       [{from, to, colour}]: stretches of x that are set off
 //   beside       of a series: it only bounds a band, and has no line
@@ -29,9 +28,10 @@ function quantile(x) {
 
 const two = (n) => String(n).padStart(2, "0");
 
-/** seconds writes a length of time as 1:30 or 1:02:30. */
+/** seconds writes a length of time as 1:30 or 1:02:30, or 3d 04:00 of days. */
 export function seconds(x) {
   const s = Math.round(x);
+  if (s >= 86400) return Math.floor(s / 86400) + "d " + two(Math.floor((s % 86400) / 3600)) + ":" + two(Math.floor((s % 3600) / 60));
   const rest = two(Math.floor((s % 3600) / 60)) + ":" + two(s % 60);
   return s < 3600 ? Math.floor(s / 60) + ":" + two(s % 60) : Math.floor(s / 3600) + ":" + rest;
 }
@@ -89,6 +89,7 @@ function ranges(c) {
   const from0 = (u, min, max) => [0, max > 0 ? max * 1.05 : 1];
   const x = { time: Boolean(c.clock) };
   if (c.range) x.range = () => c.range;
+  if (c.log) return { x, y: { distr: 3, range: (u, min, max) => uPlot.rangeLog(min, max, 10, true) }, right: { range: from0 } };
   if (!c.per_right) return { x, y: { range: from0 }, right: { range: from0 } };
   return { x, y: { range: () => [0, top(c) * c.per_right] }, right: { range: () => [0, top(c)] } };
 }
@@ -109,14 +110,18 @@ const clock = [
   [1, "{HH}:{mm}:{ss}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
 ];
 
+// How far apart the marks of an axis are that counts a time from its beginning.
+const apart = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 345600, 604800, 1209600, 2592000];
+
 function axes(c) {
   const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line") }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif" };
+  const powers = (u, vs) => vs.map((v) => (v != null && Number.isInteger(Math.round(1e6 * Math.log10(v)) / 1e6) ? String(v) : ""));
   const numbers = (u, vs) => vs.map((v) => number(v));
   const all = [
     c.clock
       ? { ...axis, values: clock }
-      : { ...axis, label: c.x_name, labelSize: 20, values: (u, vs) => vs.map((v) => place(c, v)), splits: c.quantiles ? () => [0, Math.log10(2), 1, 2, 3, 4, 5] : undefined },
-    { ...axis, label: c.unit, labelSize: 20, scale: "y", size: 56, values: numbers },
+      : { ...axis, label: c.x_name, labelSize: 20, values: (u, vs) => vs.map((v) => place(c, v)), splits: c.quantiles ? () => [0, Math.log10(2), 1, 2, 3, 4, 5] : undefined, ...(c.x_name.startsWith("time") ? { incrs: apart, space: 70 } : {}) },
+    { ...axis, label: c.unit, labelSize: 20, scale: "y", size: 56, values: c.log ? powers : numbers },
   ];
   const whole = (u, vs) => vs.map((v) => (Number.isInteger(v) ? number(v) : ""));
   if (c.right) all.push({ ...axis, label: c.right, labelSize: 20, scale: "right", side: 1, size: 44, grid: { show: false }, values: c.per_right ? whole : numbers });

@@ -232,13 +232,13 @@ func (d *Daemon) loop(ctx context.Context, l *looked) {
 		d.stepOnce(ctx, l)
 		// From the beginning of one step to that of the next, and soon after one that
 		// took longer.
-		timer.Reset(max(l.service.Interval-time.Since(began), rest))
+		timer.Reset(max(l.service.Interval-time.Since(began), Rest))
 	}
 }
 
-// rest is the least time between two steps of a service: a hand on the command line,
+// Rest is the least time between two steps of a service: a hand on the command line,
 // or a one-shot, has to come to its turn.
-const rest = 200 * time.Millisecond
+const Rest = 200 * time.Millisecond
 
 // offset is when a service's first step comes: spread over the interval, so that
 // many do not all ask at once, and the same after each restart.

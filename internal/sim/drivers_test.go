@@ -125,9 +125,7 @@ func byOneShots(t *testing.T, s Service, requests []float64, first time.Duration
 			t.Fatal(err)
 		}
 		all = append(all, report.Decision)
-		if now = now.Add(interval); now.Before(p.Busy()) {
-			now = p.Busy()
-		}
+		now = Epoch().Add(following(now.Sub(Epoch()), interval, p.Busy().Sub(Epoch())))
 	}
 	return all
 }

@@ -223,12 +223,18 @@ func (c *course) pass(ctx context.Context, requests []float64) error {
 			if err := c.Pilot.Step(ctx, p, p.epoch.Add(c.next)); err != nil {
 				return fmt.Errorf("%s: %w", c.Name, err)
 			}
-			c.next = max(c.next+c.Every, time.Duration(p.busy)*p.tick)
+			c.next = following(c.next, c.Every, time.Duration(p.busy)*p.tick)
 		}
 		p.Pass(n)
 		c.count()
 	}
 	return nil
+}
+
+// following is when the next step comes after one that began then, and whose move
+// goes on until busy: as the daemon has it.
+func following(began, every, busy time.Duration) time.Duration {
+	return max(began+every, busy+control.Rest)
 }
 
 // count takes down what happened in the last tick.

@@ -55,6 +55,9 @@ func (r Recording) Rates(step time.Duration, told func(bytes int)) Rates {
 	}
 }
 
+// Exact reports whether the recording has each request, not just rates.
+func (r Recording) Exact() bool { return r.rates == nil }
+
 // requests are those of a file that gives requests.
 func (r Recording) requests(from io.Reader) Arrivals {
 	if r.open == nil {
