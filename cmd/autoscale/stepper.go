@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
-	_ "time/tzdata" // time-zone: names zones, also where the machine knows none
 
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/calendar"
