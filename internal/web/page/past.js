@@ -33,7 +33,7 @@ export class Past {
   #chart = null;
   #loaded = false;
   #asked = 0; // so that a late answer to an earlier question is not taken
-  #plot = h("div", { class: "plot", role: "img" });
+  #plot = h("div", { class: "plot", role: "img", "aria-label": "Load and replicas; not read yet" });
   #table = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The figures of the chart, as a table", hidden: true });
   #buttons = {};
   #whole = h("button", { type: "button", class: "chip", hidden: true, onclick: () => this.whole() }, "Until now");
