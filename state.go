@@ -115,29 +115,37 @@ type State struct {
 
 // Told is what people were told of a workload, so that each event is told once.
 type Told struct {
-	// Failing and Doubt tell that a failure, and doubt, were told and go on; Short
-	// that more is wanted than the maximum.
-	Failing bool `json:"failing,omitempty"`
-	Doubt   bool `json:"doubt,omitempty"`
-	Short   bool `json:"short,omitempty"`
+	// Failure identifies the failure that was told and goes on; empty for none.
+	// FailedAt is when it was told, FailingSince when the first of them was.
+	Failure      string    `json:"failure,omitempty"`
+	FailedAt     time.Time `json:"failed_at,omitzero"`
+	FailingSince time.Time `json:"failing_since,omitzero"`
+	// Doubt tells that doubt was told and goes on, Short that more is wanted than may
+	// be.
+	Doubt bool `json:"doubt,omitempty"`
+	Short bool `json:"short,omitempty"`
 	// DoubtSince is when the readings began to be in doubt; zero while they are not.
 	DoubtSince time.Time `json:"doubt_since,omitzero"`
 	// Would is the count that was told while it is only observed; 0 for none.
 	Would int `json:"would,omitempty"`
-	// Moves are when moves were told lately, LeftOut how many were not since.
+	// Moves and Others are when moves, and other things, were told lately. LeftOut is
+	// how many were not since.
 	Moves   []time.Time `json:"moves,omitempty"`
+	Others  []time.Time `json:"others,omitempty"`
 	LeftOut int         `json:"left_out,omitempty"`
+	// Waiting are lines that could not be sent yet.
+	Waiting []string `json:"waiting,omitempty"`
 }
 
 // IsZero reports whether nothing was told.
-func (t Told) IsZero() bool {
-	return !t.Failing && !t.Doubt && !t.Short && t.DoubtSince.IsZero() && t.Would == 0 && len(t.Moves) == 0 && t.LeftOut == 0
-}
+func (t Told) IsZero() bool { return t.Equal(Told{}) }
 
 // Equal reports whether t and other say the same.
 func (t Told) Equal(other Told) bool {
-	return t.Failing == other.Failing && t.Doubt == other.Doubt && t.Short == other.Short && t.DoubtSince.Equal(other.DoubtSince) &&
-		t.Would == other.Would && t.LeftOut == other.LeftOut && slices.EqualFunc(t.Moves, other.Moves, time.Time.Equal)
+	return t.Failure == other.Failure && t.FailedAt.Equal(other.FailedAt) && t.FailingSince.Equal(other.FailingSince) &&
+		t.Doubt == other.Doubt && t.Short == other.Short && t.DoubtSince.Equal(other.DoubtSince) &&
+		t.Would == other.Would && t.LeftOut == other.LeftOut && slices.Equal(t.Waiting, other.Waiting) &&
+		slices.EqualFunc(t.Moves, other.Moves, time.Time.Equal) && slices.EqualFunc(t.Others, other.Others, time.Time.Equal)
 }
 
 // Known reports whether s was left by an earlier run.

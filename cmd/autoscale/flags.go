@@ -80,7 +80,7 @@ type flags struct {
 	record func(store.Record) error // takes what the journal would; nil for the journal
 	clocks clocks                   // nil for the machine's
 	anyDir bool                     // ProjectDir is where to look first, not what was asked for
-	label  string                   // what the service is called where several are told of
+	people string                   // what the service is called where people are told; empty for nobody
 	alone  bool                     // StateFile is this service's alone, wherever its project lies
 }
 
@@ -155,7 +155,7 @@ func (c *flags) checkLine() error {
 	if (c.InFlight > 0) != (c.InFlightMetric != "") {
 		errs = append(errs, errors.New("--inflight-metric and --inflight-target belong together: the gauge, and how much of it one replica may have"))
 	}
-	_, err := senders(c.Notify)
+	_, err := placesOf("--notify", c.Notify)
 	errs = append(errs, err)
 	_, err = prometheus.New(c.source())
 	return errors.Join(append(errs, err)...)

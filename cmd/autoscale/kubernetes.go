@@ -99,11 +99,13 @@ func (c *scaleCommand) onKubernetes(ctx context.Context, s streams, dir string) 
 	}
 	defer lock.Unlock()
 	w.Hold(lock)
-	if !w.Moves() {
+	memory := &memory{file: store.Open(c.statePath(dir)), key: r.key, dry: c.DryRun, record: c.record, people: c.people}
+	if w.Moves() {
+		c.stepKubernetes(ctx, s, w, &r, memory)
+	} else {
 		r.declare(ctx, w, c.Mode)
-		return r
 	}
-	c.stepKubernetes(ctx, s, w, &r)
+	memory.tell(ctx, &r, int(c.Max))
 	return r
 }
 
@@ -125,14 +127,12 @@ func (r *result) declare(ctx context.Context, w *kubernetes.Workload, mode autos
 }
 
 // stepKubernetes is what a run does where a cluster is asked.
-func (c *scaleCommand) stepKubernetes(ctx context.Context, s streams, w *kubernetes.Workload, r *result) {
+func (c *scaleCommand) stepKubernetes(ctx context.Context, s streams, w *kubernetes.Workload, r *result, memory *memory) {
 	now, err := c.clocks.read()
 	if err != nil {
 		r.err = err
 		return
 	}
-	file := store.Open(c.statePath(r.key.Dir))
-	memory := &memory{file: file, key: r.key, dry: c.DryRun, record: c.record}
 	seen, err := w.Observe(ctx)
 	if err != nil {
 		r.report.Warnings, r.err = seen.Warnings, errors.Join(err, missedHere(ctx, memory, now))

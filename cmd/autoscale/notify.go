@@ -1,11 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +14,6 @@ import (
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/config"
 	"github.com/five-keys/autoscale/internal/notify"
-	"github.com/five-keys/autoscale/internal/store"
 )
 
 // notifyCommand holds what is about messages.
@@ -39,31 +38,60 @@ wrong in themselves.`
 
 // Run sends it.
 func (c *notifyTestCommand) Run(ctx context.Context, s streams) error {
-	urls := c.Notify
+	var to []place
+	add := func(origin, url string) {
+		if i := slices.IndexFunc(to, func(p place) bool { return p.url == url }); i >= 0 {
+			to[i].origin += ", " + origin
+			return
+		}
+		to = append(to, place{url, origin})
+	}
+	for i, url := range c.Notify {
+		add(fmt.Sprintf("--notify number %d", i+1), url)
+	}
 	if c.Config != "" {
 		f, err := daemonFile(c.Config)
 		if err != nil {
 			return err
 		}
 		for _, service := range f.Services {
-			urls = append(urls, revealed(service.Notify)...)
+			for _, url := range revealed(service.Notify) {
+				add("services."+service.Name, url)
+			}
 		}
 	}
-	all, err := senders(slices.Compact(slices.Sorted(slices.Values(urls))))
-	if err == nil && len(all) == 0 {
-		err = errors.New("no place to tell; name one with --notify URL, or a configuration that has notify: with --config")
+	return c.try(ctx, s, to)
+}
+
+// place is a place by its URL, and where that stands.
+type place struct{ url, origin string }
+
+// try sends the message to all places, and says of each whether it arrived.
+func (c *notifyTestCommand) try(ctx context.Context, s streams, to []place) error {
+	if len(to) == 0 {
+		return usage(errors.New("no place to tell; name one with --notify URL, or a configuration that has notify: with --config"))
 	}
-	if err != nil {
+	var wrong []error
+	all := make([]*notify.Place, len(to))
+	for i, p := range to {
+		var err error
+		if all[i], err = notify.New(p.url); err != nil {
+			wrong = append(wrong, fmt.Errorf("%s: %w", p.origin, err))
+		}
+	}
+	if err := errors.Join(wrong...); err != nil {
 		return usage(err)
 	}
 	failed := 0
-	for _, place := range all {
+	for i, err := range notify.SendAll(ctx, all, notify.Message{Title: titleOf(""), Text: "A test message: this is where autoscale tells what happens."}) {
 		said := "told"
-		if errs := notify.SendAll(ctx, []*notify.Sender{place}, notifyTitle(), "a test message: this is where autoscale tells what happens"); len(errs) > 0 {
+		if err != nil {
 			failed++
-			said = "not told: " + strings.TrimPrefix(errs[0].Error(), place.Name+": ")
+			said = "not told: " + strings.TrimPrefix(err.Error(), all[i].Name+": ")
 		}
-		fmt.Fprintf(s.out, "%s: %s\n", place.Name, said)
+		if _, err := fmt.Fprintf(s.out, "%s (%s): %s\n", all[i].Name, to[i].origin, said); err != nil {
+			return err
+		}
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d places could not be told", failed, len(all))
@@ -71,21 +99,25 @@ func (c *notifyTestCommand) Run(ctx context.Context, s streams) error {
 	return nil
 }
 
-// notifyTitle stands above each message.
-func notifyTitle() string {
-	host, err := os.Hostname()
-	if err != nil {
-		return "autoscale"
+// titleOf stands above each message: which machine speaks, and of which project
+// where it has only one to speak of.
+func titleOf(project string) string {
+	title := "autoscale"
+	if host, err := os.Hostname(); err == nil {
+		title += " on " + host
 	}
-	return "autoscale on " + host
+	if project != "" {
+		title += ": " + filepath.Base(project) // one without a name is known by its folder
+	}
+	return title
 }
 
-// senders are the places to tell.
-func senders(urls []string) (all []*notify.Sender, err error) {
+// placesOf are the places to tell; what says where their URLs stand.
+func placesOf(what string, urls []string) (all []*notify.Place, err error) {
 	for i, url := range urls {
 		place, failed := notify.New(url)
 		if failed != nil {
-			err = errors.Join(err, fmt.Errorf("--notify number %d: %w", i+1, failed))
+			err = errors.Join(err, fmt.Errorf("%s number %d: %w", what, i+1, failed))
 			continue
 		}
 		all = append(all, place)
@@ -101,58 +133,32 @@ func revealed(all []config.Secret) (texts []string) {
 	return texts
 }
 
-// news is what people are to be told of a run, and remembers that they were.
-func (c *flags) news(ctx context.Context, r result, most int) (lines []string, err error) {
-	run := notify.Run{Service: cmp.Or(c.label, c.Service), At: time.Now(), Decision: r.report.Decision, Count: r.report.Decision.From, Max: most}
-	if !r.decided {
-		run.Decision = autoscale.Decision{}
-	}
-	if o := r.report.Outcome; o != nil {
-		run.Count = o.Count
-	}
-	if r.err != nil {
-		run.Error = r.err.Error()
-	}
-	keys, file := []store.Key{r.key}, store.Open(c.statePath(r.key.Dir))
-	if !r.decided { // it may not have been found
-		if keys, file, err = c.remembered(r.key.Dir); err != nil {
-			return nil, err
-		}
-	}
-	for _, key := range keys {
-		err = errors.Join(err, changeState(ctx, file, key, lockWait, func(s autoscale.State) (autoscale.State, bool) {
-			if !s.Known() {
-				return s, false
-			}
-			more, told := notify.News(s.Told, run)
-			lines = append(lines, more...)
-			changed := !told.Equal(s.Told)
-			s.Told = told
-			return s, changed
-		}))
-	}
-	return lines, err
-}
-
-// tellPeople tells what a one-shot has to tell. It returns what went wrong, which
+// tellPeople sends what a one-shot has to tell. It returns what went wrong, which
 // changes nothing else.
 func (c *flags) tellPeople(ctx context.Context, r result) (warnings []string) {
-	if len(c.Notify) == 0 || c.DryRun {
+	if len(r.news) == 0 {
 		return nil
 	}
-	all, err := senders(c.Notify)
-	var lines []string
-	if err == nil {
-		lines, err = c.news(ctx, r, int(c.Max))
-	}
+	ctx = context.WithoutCancel(ctx) // what was done is told, also where somebody is in a hurry
+	all, err := placesOf("--notify", c.Notify)
 	if err != nil {
-		warnings = append(warnings, fmt.Sprintf("nobody was told: %v", err))
+		return []string{fmt.Sprintf("nobody was told: %v", err)} // a file's URL was changed since
 	}
-	if len(lines) == 0 {
-		return warnings
-	}
-	for _, err := range notify.SendAll(ctx, all, notifyTitle(), strings.Join(lines, "\n")) {
+	reached, again := false, false
+	for _, err := range notify.SendAll(ctx, all, notify.Message{Title: titleOf(r.key.Project), Text: strings.Join(r.news, "\n")}) {
+		if err == nil {
+			reached = true
+			continue
+		}
+		_, final := errors.AsType[*notify.Refused](err)
+		again = again || !final
 		warnings = append(warnings, fmt.Sprintf("not told: %v", err))
+	}
+	if !reached && again {
+		owed := func(told autoscale.Told) autoscale.Told { return notify.Owed(told, r.news, time.Now()) }
+		if err := c.changeTold(ctx, r.key.Dir, c.entries(r)[0], owed); err != nil {
+			warnings = append(warnings, fmt.Sprintf("nor will the next run tell it: %v", err))
+		}
 	}
 	return warnings
 }
@@ -160,15 +166,15 @@ func (c *flags) tellPeople(ctx context.Context, r result) (warnings []string) {
 // places are where a daemon tells what happens, each once.
 type places struct {
 	mu  sync.Mutex
-	all map[string]*notify.Sender
+	all map[string]*notify.Place
 }
 
-// of are the senders to so many URLs, which were checked before.
-func (p *places) of(urls []string) (all []*notify.Sender) {
+// of are those of the URLs, which were checked before.
+func (p *places) of(urls []string) (all []*notify.Place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.all == nil {
-		p.all = map[string]*notify.Sender{}
+		p.all = map[string]*notify.Place{}
 	}
 	for _, url := range urls {
 		if p.all[url] == nil {

@@ -55,6 +55,7 @@ func (x *processRun) step(ctx context.Context, policy autoscale.Policy) (r resul
 		return r
 	}
 	defer lock.Unlock()
+	defer func() { x.memory.tell(ctx, &r, policy.Max) }()
 	started := x.begin(ctx)
 	now, err := x.clocks.read()
 	if err != nil {
@@ -104,7 +105,7 @@ func (x *stepper) openProcesses(policy autoscale.Policy) error {
 	if x.dry {
 		return errDryProcesses
 	}
-	memory := &memory{file: store.Open(x.StateFile), key: x.processKey(), caches: true, record: x.record}
+	memory := &memory{file: store.Open(x.StateFile), key: x.processKey(), caches: true, record: x.record, people: x.people}
 	state, _, err := memory.Load()
 	if err != nil {
 		state = autoscale.State{} // the step says so; that the service runs does not depend on it

@@ -177,7 +177,7 @@ func readConfig(path string) (*config.File, error) {
 				all = append(all, f.Locate(at, err)...)
 			}
 		}
-		_, err := senders(revealed(s.Notify))
+		_, err := placesOf("notify", revealed(s.Notify))
 		all = append(all, f.Locate(at, err)...)
 		calendar, err := calendarOf(s)
 		all = append(all, f.Locate(at, err)...)
@@ -224,7 +224,7 @@ type daemonRun struct {
 // open makes everything ready; nothing is looked after yet.
 func (c *runCommand) open(f *config.File, log *slog.Logger) (*daemonRun, error) {
 	r := &daemonRun{command: c, file: f, log: log}
-	r.outbox = notify.NewOutbox(notifyTitle(), func(err error) { log.Warn("not told", "error", err) })
+	r.outbox = notify.NewOutbox(titleOf(""), func(err error) { log.Warn("not told", "error", err) })
 	r.owner = newOwner(c.output, func(service, text string) {
 		log.Info(text, "service", service)
 		if c.told != nil {
@@ -281,8 +281,8 @@ func (r *daemonRun) services(f *config.File) []control.Service {
 			Open: func() control.Stepper {
 				x := newStepper(f, s, r.command.DryRun, func(text string) { log.Info(text) }, func(record store.Record) error { return r.past.append(s.Name, record) })
 				x.clocks, x.owner, x.through = r.command.clocks, r.owner, r.command.through
-				if !r.command.DryRun {
-					x.outbox, x.places = r.outbox, r.places.of(revealed(s.Notify))
+				if len(s.Notify) > 0 && !r.command.DryRun {
+					x.people, x.outbox, x.places = s.Name, r.outbox, r.places.of(revealed(s.Notify))
 				}
 				if f.Path == "" {
 					r.command.remembers(x)
@@ -309,9 +309,7 @@ func (r *daemonRun) run(ctx context.Context) error {
 		}
 	}
 	served, looked := make(chan error, 1), make(chan struct{})
-	telling, told := context.WithCancel(context.WithoutCancel(ctx))
-	defer told()
-	go r.outbox.Run(telling)
+	defer r.tellPeople(ctx)()
 	go func() {
 		err := r.server.Serve(ctx)
 		if err != nil {
@@ -335,6 +333,21 @@ func (r *daemonRun) run(ctx context.Context) error {
 	}
 	r.owner.wg.Wait() // those have a limit of their own
 	return <-served
+}
+
+// tellPeople sends what they are to be told, until it is called off; then what is
+// left of it.
+func (r *daemonRun) tellPeople(ctx context.Context) (end func()) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		r.outbox.Run(ctx)
+		close(ended)
+	}()
+	return func() {
+		stop()
+		<-ended
+	}
 }
 
 func shownAddr(s *web.Server) string {

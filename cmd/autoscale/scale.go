@@ -42,7 +42,11 @@ func (c *scaleCommand) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return c.print(s, result{err: err})
 	}
+	if len(c.Notify) > 0 && !c.DryRun {
+		c.people = c.Service
+	}
 	r := c.once(ctx, s, dir)
+	c.lost(ctx, &r, int(c.Max))
 	r.report.Warnings = append(r.report.Warnings, c.tellPeople(ctx, r)...)
 	return c.print(s, r)
 }

@@ -25,8 +25,8 @@ type stepper struct {
 	*flags
 	sources  []config.Source
 	calendar calendar.Calendar
-	places   []*notify.Sender
-	outbox   *notify.Outbox // nil where nobody is told
+	places   []*notify.Place
+	outbox   *notify.Outbox // what people are told goes there
 	run      *composeRun    // nil until the service was found
 	opened   error          // what is wrong in the configuration itself
 
@@ -58,7 +58,7 @@ func flagsOf(f *config.File, s config.Service, dry bool) *flags {
 		UpstreamFile: s.UpstreamFile, UpstreamFormat: s.UpstreamFormat, UpstreamPort: s.UpstreamPort, UpstreamNetwork: s.UpstreamNetwork, OnChange: s.OnChange, Drain: seconds(s.Drain),
 		Namespace: s.Namespace, Context: s.Context, Kubeconfig: s.Kubeconfig, CPUTarget: s.CPUTarget, HPAFile: s.HPAFile, Kubectl: s.Kubectl,
 		ProjectDir: s.ProjectDir, Start: s.Start, Apply: s.Apply, Mode: s.Mode, Output: "json",
-		StateFile: filepath.Join(f.State, s.Name+".json"), alone: true, label: s.Name,
+		StateFile: filepath.Join(f.State, s.Name+".json"), alone: true,
 	}
 	if s.Wait != nil {
 		wait := seconds(*s.Wait)
@@ -127,7 +127,7 @@ func (x *stepper) Step(ctx context.Context) control.Step {
 	ctx, cancel := context.WithTimeoutCause(ctx, stepLimit, fmt.Errorf("the step did not end within %s", stepLimit))
 	defer cancel()
 	policy := x.policyAt(time.Now())
-	var r result
+	r := result{key: x.keyIn(x.ProjectDir)}
 	switch {
 	case x.opened != nil:
 		r.err = x.opened
@@ -140,21 +140,10 @@ func (x *stepper) Step(ctx context.Context) control.Step {
 	default:
 		r = x.onCompose(ctx, policy)
 	}
-	x.tellPeople(ctx, &r, policy.Max)
+	if x.lost(ctx, &r, policy.Max); x.outbox != nil {
+		x.outbox.Add(x.places, r.news)
+	}
 	return control.Step{Report: r.report, Err: r.err, Declared: r.declared, Policy: policy, Project: r.key.Project, Pause: x.paused}
-}
-
-// tellPeople hands on what a step has to tell. That this failed is told and changes
-// nothing else.
-func (x *stepper) tellPeople(ctx context.Context, r *result, most int) {
-	if x.outbox == nil || len(x.places) == 0 {
-		return
-	}
-	lines, err := x.news(ctx, *r, most)
-	if err != nil {
-		r.report.Warnings = append(r.report.Warnings, fmt.Sprintf("nobody was told: %v", err))
-	}
-	x.outbox.Add(x.places, lines)
 }
 
 // onCompose makes one step of a Compose service, which is found anew where the
@@ -191,7 +180,7 @@ func (x *stepper) open(ctx context.Context) (r result) {
 		r.err = errors.Join(err, x.missed(ctx, x.ProjectDir))
 		return r
 	}
-	memory := &memory{file: store.Open(x.StateFile), key: key, caches: true, record: x.record}
+	memory := &memory{file: store.Open(x.StateFile), key: key, caches: true, record: x.record, people: x.people}
 	x.run = &composeRun{flags: x.flags, source: source, more: more, w: w, memory: memory}
 	return r
 }

@@ -38,6 +38,9 @@ type result struct {
 	// started tells that --start did, or would do, what it is for.
 	started bool
 	err     error
+	// news are what people are to be told, which is remembered where noted is set.
+	news  []string
+	noted bool
 }
 
 // status is the exit status that the contract gives to r.
@@ -68,7 +71,7 @@ func (c *scaleCommand) onCompose(ctx context.Context, s streams, dir string) res
 	}
 	defer w.Close()
 	one := composeRun{
-		flags: &c.flags, source: source, w: w, memory: &memory{file: store.Open(c.statePath(w.Dir())), key: key, dry: c.DryRun}, again: readAgain,
+		flags: &c.flags, source: source, w: w, memory: &memory{file: store.Open(c.statePath(w.Dir())), key: key, dry: c.DryRun, people: c.people}, again: readAgain,
 		decided: func(d autoscale.Decision) { c.printDecision(s, d) },
 	}
 	return one.step(ctx, c.policy())
@@ -122,6 +125,7 @@ func (x *composeRun) step(ctx context.Context, policy autoscale.Policy) (r resul
 		return r
 	}
 	defer lock.Unlock()
+	defer func() { x.memory.tell(ctx, &r, policy.Max) }()
 	x.w.Hold(lock)
 	defer x.w.LetGo()
 	// Only now: another run may have been waited for.
@@ -316,6 +320,8 @@ type memory struct {
 	known   *autoscale.State
 	written os.FileInfo
 	caches  bool
+	// people is what the service is called where people are told; empty for nobody.
+	people string
 }
 
 // told is what there is to be told since it was last asked.

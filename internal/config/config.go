@@ -201,13 +201,15 @@ func (s Service) Identity() string {
 	hash := sha256.New()
 	text, _ := show(s) // a buffer takes everything
 	fmt.Fprintf(hash, "%s\n%s\n%s\n%s\n%t\n", salt, s.Name, text, s.Provider, s.DirGiven)
+	lists := [][]Secret{s.Notify}
 	for _, source := range s.Sources {
-		for _, secrets := range [][]Secret{source.MetricsURL, source.MetricsHeader} {
-			for _, secret := range secrets {
-				_, _ = io.WriteString(hash, secret.Reveal()+"\x00")
-			}
-			_, _ = io.WriteString(hash, "\x01")
+		lists = append(lists, source.MetricsURL, source.MetricsHeader)
+	}
+	for _, secrets := range lists {
+		for _, secret := range secrets {
+			_, _ = io.WriteString(hash, secret.Reveal()+"\x00")
 		}
+		_, _ = io.WriteString(hash, "\x01")
 	}
 	return hex.EncodeToString(hash.Sum(nil))
 }

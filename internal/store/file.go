@@ -183,7 +183,7 @@ func (f *File) Remove(k Key) error {
 	if err != nil {
 		return fmt.Errorf("store: state of %s not removed: %w", k, err)
 	}
-	return nil
+	return f.Aside(k).Forget()
 }
 
 // Applied reports whether some earlier run moved, or saw in an engine, the service

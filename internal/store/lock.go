@@ -24,6 +24,10 @@ const (
 	noteMax = 4096
 )
 
+// ErrLocked is in the chain of an error that another run is the reason of: it holds
+// the lock.
+var ErrLocked = errors.New("locked")
+
 // Lock is a lock that is held.
 type Lock struct {
 	file    *os.File
@@ -85,7 +89,7 @@ func take(ctx context.Context, dir, name string, wait time.Duration) (*Lock, err
 	case err != nil:
 		return nil, fmt.Errorf("lock not had: %w", err)
 	case !ok:
-		return nil, fmt.Errorf("locked by %s; waited %v: try again when that has ended (lock file %s)", readNote(path), wait, path)
+		return nil, fmt.Errorf("%w by %s; waited %v: try again when that has ended (lock file %s)", ErrLocked, readNote(path), wait, path)
 	}
 	clear := writeNote(path, held)
 	return &Lock{held, func() {
