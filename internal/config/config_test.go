@@ -341,13 +341,13 @@ a.yaml:6:33: defaults.schedule[1]: min: no`
 
 // TestIdentity: it changes with each setting, secrets among them, and tells none.
 func TestIdentity(t *testing.T) {
-	const with = enough + "  metrics-url: http://u:hunter2@a/\n"
+	const with = enough + "  metrics-url: http://u:hunter2@a/\n" + "  notify: [discord://hunter2@1]\n"
 	first := one(t, with).Identity()
 	if again := one(t, with).Identity(); again != first {
 		t.Errorf("%s, and then %s", first, again)
 	}
 	for _, other := range []string{
-		enough + "  metrics-url: http://u:hunter3@a/\n", enough, with + "  metrics-header: \"A: b\"\n", with + "  wait: 60\n", with + "  project-dir: .\n",
+		strings.Replace(with, "u:hunter2", "u:hunter3", 1), strings.Replace(with, "//hunter2@1", "//hunter3@1", 1), enough, with + "  metrics-header: \"A: b\"\n", with + "  wait: 60\n", with + "  project-dir: .\n",
 		with + "  max-up: 2\n", with + "  schedule: {cron: \"@daily\", for: 1h, min: 2}\n",
 	} {
 		if got := one(t, other).Identity(); got == first {
