@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write what is generated: testdata/bad/*
 // env is the environment of the tests.
 func env(name string) (string, bool) {
 	value, ok := map[string]string{
-		"EMPTY": "", "TWO_LINES": "a\nb", "PASSWORD": "hunter2", "AUTOSCALE_TOKEN": "t0ken",
+		"EMPTY": "", "TWO_LINES": "a\nb", "PASSWORD": "hunter2", "AUTOSCALE_TOKEN": "t0ken", "TELEGRAM_TOKEN": "123456:t0ken",
 	}[name]
 	return value, ok
 }
