@@ -73,6 +73,7 @@ type flags struct {
 	Mode      autoscale.Mode `group:"run" enum:"auto,raise-only,observe" default:"auto" placeholder:"auto" help:"How much of a decision is acted on: auto, raise-only, observe (nothing)."`
 	StateFile string         `group:"run" default:"tools/.autoscale_state.json" placeholder:"tools/.autoscale_state.json" help:"What must be remembered between runs."`
 	Notify    []string       `group:"run" sep:"none" placeholder:"URL" help:"Where to tell what happens: telegram://…, slack://…, discord://…, smtp://…, ntfy://…, generic+https://…; repeatable, never printed."`
+	Textfile  string         `group:"run" placeholder:"FILE" help:"Own metrics for node_exporter's textfile collector; ends in .prom, one file for each service."`
 	DryRun    bool           `group:"run" help:"Decide and explain; write and change nothing."`
 	Output    string         `group:"run" enum:"text,json" default:"text" placeholder:"text" help:"text: one dated line; json: one documented object."`
 
@@ -156,7 +157,7 @@ func (c *flags) checkLine() error {
 		errs = append(errs, errors.New("--inflight-metric and --inflight-target belong together: the gauge, and how much of it one replica may have"))
 	}
 	_, err := placesOf("--notify", c.Notify)
-	errs = append(errs, err)
+	errs = append(errs, err, c.checkTextfile())
 	_, err = prometheus.New(c.source())
 	return errors.Join(append(errs, err)...)
 }

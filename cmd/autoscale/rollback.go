@@ -44,7 +44,7 @@ wrong in themselves, or nobody there to be asked and no --yes.`
 
 // undoing is one thing that a rollback does.
 type undoing struct {
-	What string `json:"what"` // schedule, replicas, file, state, journal
+	What string `json:"what"` // schedule, replicas, file, textfile, state, journal
 	Text string `json:"text"` // what it will do
 	Done bool   `json:"done"`
 	do   func(context.Context) error
@@ -225,6 +225,7 @@ func (c *rollbackCommand) plan(ctx context.Context, s streams, key *store.Key) (
 	if err := c.planCount(ctx, p, seen, kept, *key); err != nil {
 		return p, err
 	}
+	c.planTextfile(p)
 	p.planMemory()
 	if c.UpstreamFile != "" && exists(p.w.ListPath()) {
 		p.concerns = append(p.concerns, fmt.Sprintf("%s stays, since the proxy in front reads it, and from then on nobody keeps it: it goes wrong with the next replica that is started anew; have the proxy look the service up by itself (docs/proxies.md), then remove it", p.w.ListPath()))

@@ -117,6 +117,9 @@ func (c *runCommand) checkStated(words []string, has func(flag string) bool) err
 			}
 		}
 	}
+	if has("textfile") {
+		errs = append(errs, errors.New("--textfile is of one decision; a daemon serves its metrics itself, at /metrics of --listen"))
+	}
 	if has("output") {
 		errs = append(errs, errors.New("--output is of one decision; a daemon has --log=json"))
 	}

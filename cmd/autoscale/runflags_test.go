@@ -37,7 +37,7 @@ func TestFlagsBecomeFile(t *testing.T) {
 		"namespace": "ns", "context": "ctx", "kubeconfig": "/k", "cpu-target": "12", "hpa-file": "h.yaml", "kubectl": "kc",
 		"project-dir": dir, "start": "true", "notify": "ntfy://ntfy.invalid/topic", "apply": "always", "mode": "raise-only",
 	}
-	own := []string{"Provider", "StateFile", "DryRun", "Output", "Notify"} // the last is the service's in a file
+	own := []string{"Provider", "StateFile", "DryRun", "Output", "Textfile", "Notify"} // the last is the service's in a file
 	args := []string{"--provider=compose"}
 	for name, value := range all {
 		args = append(args, "--"+name+"="+value)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"slices"
+	"time"
 )
 
 // scaleCommand is one decision.
@@ -47,6 +49,6 @@ func (c *scaleCommand) Run(ctx context.Context, s streams) error {
 	}
 	r := c.once(ctx, s, dir)
 	c.lost(ctx, &r, int(c.Max))
-	r.report.Warnings = append(r.report.Warnings, c.tellPeople(ctx, r)...)
+	r.report.Warnings = slices.Concat(r.report.Warnings, c.writeTextfile(ctx, dir, r, time.Now()), c.tellPeople(ctx, r))
 	return c.print(s, r)
 }

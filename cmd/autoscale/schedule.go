@@ -146,7 +146,7 @@ func (p schedulePlan) job(ctx context.Context, s streams) (schedule.Job, []strin
 	env, unfit := schedule.Environment(os.Environ(), p.kind(), system, tools)
 	j.Env, warnings = env, append(warnings, unfit...)
 	if shown := strings.Join(p.words(), " "); schedule.Shown(shown) != shown {
-		warnings = append(warnings, "what --metrics-url or --metrics-header log in with will stand in a file that others may read; where it is secret, use a page that needs none")
+		warnings = append(warnings, "what --metrics-url, --metrics-header or --notify log in with will stand in a file that others may read; where it is secret, use a page that needs none, and --notify file:/path")
 	}
 	if p.Log != "" && p.Systemd {
 		warnings = append(warnings, "--log is cron's; systemd keeps the output itself: journalctl -u "+p.Unit)
@@ -190,8 +190,8 @@ func logFile(name string) string {
 }
 
 // writable are the folders that a run writes to: the project's, where the
-// override and the state file lie in it, else theirs; those that they are links
-// into; and those of the locks and of the temporary files.
+// override, the state file and the metrics lie in it, else theirs; those that they
+// are links into; and those of the locks and of the temporary files.
 func (c *flags) writable(dir string) []string {
 	var all []string
 	add := func(folder string) {
@@ -210,7 +210,11 @@ func (c *flags) writable(dir string) []string {
 	if !filepath.IsAbs(override) {
 		override = filepath.Join(dir, override)
 	}
-	for _, file := range []string{override, c.statePath(dir)} {
+	files := []string{override, c.statePath(dir)}
+	if c.Textfile != "" {
+		files = append(files, c.textfile(dir))
+	}
+	for _, file := range files {
 		if inside, err := filepath.Rel(dir, file); err == nil && filepath.IsLocal(inside) {
 			add(dir) // the folders in it may have to be made again
 		}

@@ -59,6 +59,7 @@ func (c *rollbackCommand) planKubernetes(ctx context.Context, s streams, key *st
 	if err := c.planHPA(ctx, p, w, standing, kept); err != nil {
 		return p, err
 	}
+	c.planTextfile(p)
 	p.planMemory()
 	if len(p.steps) == 0 && w.Moves() {
 		// A misspelt service has nothing to be undone either. Where the Deployment

@@ -264,7 +264,7 @@ func (d *Daemon) stepOnce(ctx context.Context, l *looked) {
 	l.mu.Lock()
 	before := l.shot
 	l.stepper = stepper
-	l.shot = l.shot.after(step, time.Now(), time.Since(began))
+	l.shot = l.shot.After(step, time.Now(), time.Since(began))
 	after := l.shot
 	l.mu.Unlock()
 	if d.Stepped != nil {
@@ -272,8 +272,8 @@ func (d *Daemon) stepOnce(ctx context.Context, l *looked) {
 	}
 }
 
-// after is the snapshot that follows s by a step.
-func (s Snapshot) after(step Step, now time.Time, took time.Duration) Snapshot {
+// After is the snapshot that follows s by a step, which ended at now and took so long.
+func (s Snapshot) After(step Step, now time.Time, took time.Duration) Snapshot {
 	s.Last, s.Ran, s.Took, s.Stepping = step, now, took, false
 	s.Steps++
 	s.Stepped = Spent{Count: s.Steps, Took: s.Stepped.Took + took}

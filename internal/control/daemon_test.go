@@ -214,8 +214,8 @@ func TestSnapshotAfter(t *testing.T) {
 	step := decidedStep(2, 3)
 	step.Report.ReadTook, step.Report.MoveTook = time.Second, 4*time.Second
 	step.Report.Reading.Samples = []autoscale.Sample{{Time: at, Verdict: autoscale.OK}, {Time: at.Add(time.Hour), Verdict: autoscale.Late}}
-	s := Snapshot{}.after(step, at, 5*time.Second)
-	s = s.after(Step{Err: errors.New("no engine")}, at, 2*time.Second)
+	s := Snapshot{}.After(step, at, 5*time.Second)
+	s = s.After(Step{Err: errors.New("no engine")}, at, 2*time.Second)
 	if want := (Spent{2, 7 * time.Second}); s.Stepped != want || s.Steps != 2 {
 		t.Errorf("steps took %+v, want %+v", s.Stepped, want)
 	}
@@ -223,7 +223,7 @@ func TestSnapshotAfter(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	step.Report.Reading.Samples[0].Time = at.Add(-time.Minute)
-	if s = s.after(step, at, time.Second); !s.Read.Equal(at.Add(-time.Minute)) || s.Moving.Count != 2 {
+	if s = s.After(step, at, time.Second); !s.Read.Equal(at.Add(-time.Minute)) || s.Moving.Count != 2 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -232,11 +232,11 @@ func TestSnapshotAfter(t *testing.T) {
 // failed on the way does not.
 func TestSnapshotDeclared(t *testing.T) {
 	now := time.Now()
-	if s := (Snapshot{}).after(Step{Declared: true}, now, time.Second); !s.Succeeded.Equal(now) || s.Failed != 0 {
+	if s := (Snapshot{}).After(Step{Declared: true}, now, time.Second); !s.Succeeded.Equal(now) || s.Failed != 0 {
 		t.Errorf("%+v", s)
 	}
 	for _, step := range []Step{{}, {Declared: true, Err: errors.New("refused")}} {
-		if s := (Snapshot{}).after(step, now, time.Second); !s.Succeeded.IsZero() {
+		if s := (Snapshot{}).After(step, now, time.Second); !s.Succeeded.IsZero() {
 			t.Errorf("%+v", s)
 		}
 	}

@@ -220,13 +220,15 @@ func TestRemedies(t *testing.T) {
 
 func TestShown(t *testing.T) {
 	for line, want := range map[string]string{
-		`* * * * * cd /x && autoscale '--metrics-header=A: b c' --min=1`:              `* * * * * cd /x && autoscale --metrics-header=*** --min=1`,
-		`autoscale --metrics-header "A: b \" c" --min=1`:                              `autoscale --metrics-header=*** --min=1`,
-		`autoscale "--metrics-header=A: it's" '--metrics-header' 'x y' >> z`:          `autoscale --metrics-header=*** --metrics-header=*** >> z`,
-		`bash -c "autoscale --metrics-header='Authorization: Bearer s3cret' --min=1"`: `bash -c "autoscale --metrics-header=*** --min=1"`,
-		"Description=Bob's\nExecStart=/a --metrics-header=A:b\nX=y":                   "Description=Bob's\nExecStart=/a --metrics-header=***\nX=y",
-		`autoscale --metrics-url=http://me:pass@host:8000/metrics --min=1`:            `autoscale --metrics-url=http://***@host:8000/metrics --min=1`,
-		`autoscale '--metrics-url=http://me:p@ss@host/m?a=b&token=s3cret' --min=1`:    `autoscale '--metrics-url=http://***@host/m?a=b&token=***' --min=1`,
+		`* * * * * cd /x && autoscale '--metrics-header=A: b c' --min=1`:                 `* * * * * cd /x && autoscale --metrics-header=*** --min=1`,
+		`autoscale --metrics-header "A: b \" c" --min=1`:                                 `autoscale --metrics-header=*** --min=1`,
+		`autoscale "--metrics-header=A: it's" '--metrics-header' 'x y' >> z`:             `autoscale --metrics-header=*** --metrics-header=*** >> z`,
+		`bash -c "autoscale --metrics-header='Authorization: Bearer s3cret' --min=1"`:    `bash -c "autoscale --metrics-header=*** --min=1"`,
+		"Description=Bob's\nExecStart=/a --metrics-header=A:b\nX=y":                      "Description=Bob's\nExecStart=/a --metrics-header=***\nX=y",
+		`autoscale --metrics-url=http://me:pass@host:8000/metrics --min=1`:               `autoscale --metrics-url=http://***@host:8000/metrics --min=1`,
+		`autoscale '--metrics-url=http://me:p@ss@host/m?a=b&token=s3cret' --min=1`:       `autoscale '--metrics-url=http://***@host/m?a=b&token=***' --min=1`,
+		`autoscale --notify generic+https://h/s3cret --notify='discord://a b@1' --min=1`: `autoscale --notify=*** --notify=*** --min=1`,
+		`autoscale '--notify=file:/etc/pager' --min=1`:                                   `autoscale '--notify=file:/etc/pager' --min=1`,
 		`autoscale  --min=1 `: `autoscale  --min=1 `,
 		``:                    ``,
 	} {

@@ -16,21 +16,31 @@ var userinfo = regexp.MustCompile(`://[^/\s'"]+@`)
 var secrets = regexp.MustCompile(`(?i)([?&][^=&\s'"]*(?:token|key|secret|passw|pwd|auth|sig|credential)[^=&\s'"]*=)[^&\s'"]*`)
 
 // Shown is a command line, or a text of several, as it may be printed: without
-// the values of request headers, and without what URLs log in with.
+// the values of request headers, without the places that are told, and without what
+// URLs log in with.
 func Shown(text string) string {
-	text = userinfo.ReplaceAllString(hideHeaders(text), "://***@")
+	text = userinfo.ReplaceAllString(hideValues(text), "://***@")
 	return secrets.ReplaceAllString(text, "${1}***")
 }
 
-// hideHeaders hides the values of request headers.
-func hideHeaders(text string) string {
-	const flag = "--metrics-header"
+// hidden matches the flags whose values are not to be seen.
+var hidden = regexp.MustCompile(`--(metrics-header|notify)\b`)
+
+// hideValues hides the values of such flags, but for the name of a file that holds
+// one.
+func hideValues(text string) string {
 	var b strings.Builder
 	for {
-		before, rest, found := strings.Cut(text, flag)
-		if !found {
+		at := hidden.FindStringIndex(text)
+		if at == nil {
 			b.WriteString(text)
 			return b.String()
+		}
+		before, flag, rest := text[:at[0]], text[at[0]:at[1]], text[at[1]:]
+		if strings.HasPrefix(strings.TrimLeft(rest, ` ='"`), "file:") {
+			b.WriteString(before + flag)
+			text = rest
+			continue
 		}
 		b.WriteString(strings.TrimRight(before, `"'`) + flag + "=***")
 		text = ""

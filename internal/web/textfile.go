@@ -1,0 +1,116 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/five-keys/autoscale/internal/control"
+)
+
+// inTextfile are the families that say something of a single decision as well: no
+// ages, which do not grow in a file, and no counts of steps.
+func inTextfile(f family) bool {
+	return slices.Contains([]string{
+		"service_info", "replicas", "replicas_wanted", "replicas_min", "replicas_max", "load_requests_per_second", "target_requests_per_second",
+		"reading_doubtful", "reading_verdict", "step_failing", "paused", "paused_until_timestamp_seconds", "paused_since_timestamp_seconds",
+	}, f.name)
+}
+
+// The families of a file alone: when it was so.
+const (
+	stepTime = "step_timestamp_seconds"
+	goodTime = "evaluation_timestamp_seconds"
+)
+
+// dates are those families.
+func dates() []family {
+	date := func(name, help string, of func(*control.Snapshot) time.Time) family {
+		return gauge(name, help, func(s *control.Snapshot, _ time.Time) (float64, bool) { return seconds(of(s)), !of(s).IsZero() })
+	}
+	return []family{
+		date(stepTime, "When the last step ended.", func(s *control.Snapshot) time.Time { return s.Ran }),
+		date(goodTime, "When a step last rested on a trusted reading and did not fail; absent before one did.", func(s *control.Snapshot) time.Time { return s.Succeeded }),
+	}
+}
+
+// Textfile is where a service stands at now, for the textfile collector of
+// node_exporter: what it has in common with the daemon's metrics is called the same.
+// Each sample has the project as well, since several projects of a machine may have
+// services of one name.
+func Textfile(shot control.Snapshot, now time.Time) ([]byte, error) {
+	var b bytes.Buffer
+	names := []*dto.LabelPair{label("service", shot.Name)}
+	all := slices.Concat(families, dates())
+	slices.SortFunc(all, func(a, b family) int { return strings.Compare(a.name, b.name) })
+	for _, f := range all {
+		if !inTextfile(f) && f.name != stepTime && f.name != goodTime {
+			continue
+		}
+		gathered := f.gather([]control.Snapshot{shot}, names, now)
+		if len(gathered.Metric) == 0 {
+			continue
+		}
+		for _, m := range gathered.Metric {
+			if !slices.Contains(f.labels, "project") {
+				m.Label = append(m.Label, label("project", shot.Last.Project))
+			}
+		}
+		if _, err := expfmt.MetricFamilyToText(&b, gathered); err != nil {
+			return nil, fmt.Errorf("%s cannot be written: %w", f.name, err)
+		}
+	}
+	return b.Bytes(), nil
+}
+
+// Earlier is what a Textfile says of a service.
+type Earlier struct {
+	// Service and Project say whose it is.
+	Service, Project string
+	// Replicas is their last known number, where Counted.
+	Replicas int
+	Counted  bool
+	// Succeeded is when a step last rested on a trusted reading; zero for never.
+	Succeeded time.Time
+}
+
+// ReadTextfile reads a Textfile. Anything else, such as a file that holds other
+// metrics as well, is an error.
+func ReadTextfile(text []byte) (e Earlier, err error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	all, err := parser.TextToMetricFamilies(bytes.NewReader(text))
+	if err != nil {
+		return e, fmt.Errorf("it holds no metrics: %w", err)
+	}
+	info := all["autoscale_service_info"]
+	if info == nil {
+		return e, errors.New("it is none that autoscale wrote")
+	}
+	for name := range all {
+		if !strings.HasPrefix(name, "autoscale_") {
+			return e, fmt.Errorf("it holds %s as well, which autoscale did not write", name)
+		}
+	}
+	for _, l := range info.Metric[0].Label {
+		switch l.GetName() {
+		case "service":
+			e.Service = l.GetValue()
+		case "project":
+			e.Project = l.GetValue()
+		}
+	}
+	if f := all["autoscale_replicas"]; f != nil {
+		e.Replicas, e.Counted = int(f.Metric[0].GetGauge().GetValue()), true
+	}
+	if f := all["autoscale_"+goodTime]; f != nil {
+		e.Succeeded = time.UnixMilli(int64(f.Metric[0].GetGauge().GetValue() * 1000))
+	}
+	return e, nil
+}
