@@ -4,9 +4,13 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -77,6 +81,40 @@ func TestNotify(t *testing.T) {
 	r := p.autoscale(load.url(), "--notify=generic+http://127.0.0.1:1/secret").want(0, "5 -> 3 replicas", "not told: generic: ")
 	if strings.Contains(r.out+r.errors, "secret") {
 		t.Errorf("a secret is shown:\n%s%s", r.out, r.errors)
+	}
+	run(0, ") app: 5 -> 3 replicas") // late
+	run(0, "")
+}
+
+// TestNotifyOfOverlappingRuns: however many runs there are at once, what one of them
+// did is told once, and what they were kept from is not.
+func TestNotifyOfOverlappingRuns(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	p.up()
+	h := newHook(t)
+	load := newPage(t, 100)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			p.autoscale(load.url(), "--notify=generic+"+h.URL+"/secret", "--textfile=app.prom")
+		})
+	}
+	wg.Wait()
+	if said := h.told(); strings.Count(said, "app: ") != 1 || !strings.Contains(said, "app: 1 -> 3 replicas") {
+		t.Errorf("told %q", said)
+	}
+	if text := p.read("app.prom"); !strings.Contains(text, fmt.Sprintf("autoscale_replicas{service=\"app\",project=%q} 3\n", p.name)) || !strings.Contains(text, "autoscale_step_failing{service=\"app\",project=\""+p.name+"\"} 0\n") {
+		t.Errorf("%s", text)
+	}
+	r := p.autoscale(load.url(), "--notify=generic+"+h.URL+"/secret", "--textfile=app.prom")
+	if said := h.told(); r.status != 0 || said != "" {
+		t.Errorf("status %d, told %q", r.status, said)
+	}
+	load.set(10)
+	p.sub("rollback", load.url(), "--textfile=app.prom", "--yes").want(0, "done: textfile")
+	if _, err := os.Stat(filepath.Join(p.dir, "app.prom")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the metrics are left (%v)", err)
 	}
 }
 
