@@ -66,6 +66,9 @@ func TestFlags(t *testing.T) {
 		"--mode=dry":                        "--mode",
 		"--apply=maybe":                     "--apply",
 		"--output=yaml":                     "--output",
+		"--notify=http://x/":                "--notify number 1: \"http\" is none of",
+		"--notify=telegram://secret":        "--notify number 1: telegram: its token",
+		"--textfile=/a/app.txt":             "call it /a/app.prom",
 		"--service=":                        "--service is empty",
 		"--unknown":                         "unknown flag --unknown",
 	} {

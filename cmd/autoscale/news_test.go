@@ -213,5 +213,48 @@ func TestOneShotTells(t *testing.T) {
 		t.Error(errs)
 	}
 	step(") app: 3 -> 5 replicas", false)
-	step("", false)
+	step("", true)
+	load.Store(10)
+	step("", false, "--output=json")
+}
+
+// Nothing that a place is told by is printed with what is in force.
+func TestCheckShowsNoPlaces(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "autoscale.yaml")
+	text := "defaults: {notify: \"telegram://123456:topsecret_topsecret@telegram?chats=@hidden\"}\nservices:\n  app: {provider: compose, min: 1, max: 5, rps-target: 40}\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, out, errs := runs(t, "run", "--check", "--config="+path)
+	if status != statusDone || !strings.Contains(out, "telegram://***") || strings.Contains(out+errs, "topsecret") || strings.Contains(out+errs, "hidden") {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+}
+
+// Each place is tried, and it is said of each whether it was reached.
+func TestNotifyTest(t *testing.T) {
+	h := newHooked(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "autoscale.yaml")
+	good, bad := "generic+"+h.URL+"/topsecret", "generic+http://127.0.0.1:1/topsecret"
+	text := fmt.Sprintf("defaults: {provider: compose, min: 1, max: 5, rps-target: 40, notify: %q}\nservices:\n  app: {}\n  mail: {}\n  shop: {notify: [%q, %q]}\n", good, good, bad)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, out, errs := runs(t, "notify", "test", "--config="+path, "--notify="+good)
+	want := "generic (--notify number 1, services.app, services.mail, services.shop): told\ngeneric (services.shop): not told: dial tcp 127.0.0.1:1: connect: connection refused\n"
+	if status != statusDoubt || out != want || !strings.Contains(errs, "1 of 2 places could not be told") || strings.Contains(out+errs, "topsecret") {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+	if said := h.told(false); strings.Count(said, "test message") != 1 {
+		t.Errorf("told %q", said)
+	}
+	if status, _, _ = runs(t, "notify", "test", "--notify="+good); status != statusDone {
+		t.Errorf("status %d", status)
+	}
+	for _, wrong := range [][]string{nil, {"--notify=topsecret://topsecret"}, {"--config=" + dir + "/none.yaml"}} {
+		if status, out, errs := runs(t, append([]string{"notify", "test"}, wrong...)...); status != statusUsage || strings.Contains(out, "told") {
+			t.Errorf("%q: status %d\n%s%s", wrong, status, out, errs)
+		}
+	}
 }

@@ -57,8 +57,9 @@ func TestConfigPlaces(t *testing.T) {
 		strings.Replace(twoSources, "provider: compose", "provider: k8s", 1):                                                    "autoscale.yaml:7:5: services.shop.sources: on Kubernetes",
 		strings.Replace(twoSources, "http://b/metrics", "http://b:99999/metrics", 1):                                            "autoscale.yaml:9:",
 		strings.Replace(twoSources, "    sources:", "    schedule: [{cron: \"61 * * * *\", for: 1h, min: 2}]\n    sources:", 1): "autoscale.yaml:7:",
+		twoSources + "    notify: [discord://topsecret@1, slack://topsecret]\n":                                                 "autoscale.yaml:10:5: services.shop: notify number 2: slack: its token",
 	} {
-		if _, err := configured(t, text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := configured(t, text); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "topsecret") {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}

@@ -85,9 +85,9 @@ func TestTextfileOfOthers(t *testing.T) {
 		}
 	}
 	for _, held := range []struct{ text, want string }{
-		{"passwords\n", "holds no metrics"},
-		{"other_metric 1\n", "none that autoscale wrote"},
-		{"autoscale_service_info 1\nother 1\n", "holds other as well"},
+		{"passwords\n", "holds something that autoscale did not write"},
+		{"other_metric 1\n", "holds something"},
+		{"autoscale_service_info{service=\"app\"} 1\nother 1\n", "holds something"}, {"# HELP autoscale_x y\n", "none that autoscale wrote"},
 		{"autoscale_service_info{service=\"x\"} 1\n", `is of service "x"`},
 		{"autoscale_service_info{service=\"app\",project=\"shop\"} 1\n", `is of service "app" in shop`},
 		{"autoscale_service_info{service=\"app\",project=\"" + dir + "\"} 1\n", ""}, // a run without docker

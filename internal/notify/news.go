@@ -192,7 +192,7 @@ func (n *news) doubt() {
 	case n.after.DoubtSince.IsZero():
 		n.after.DoubtSince = n.At
 	case !n.told.Doubt && n.At.Sub(n.after.DoubtSince) >= doubtAfter:
-		n.after.Doubt = n.other("held on doubt since %s: %s; look at the metrics page, or at what autoscale doctor says", n.clock(n.after.DoubtSince), n.Decision.Sentence())
+		n.after.Doubt = n.other("held on doubt since %s (look at the metrics page, or at what autoscale doctor says): %s", n.clock(n.after.DoubtSince), n.Decision.Sentence())
 	}
 }
 

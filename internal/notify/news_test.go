@@ -76,7 +76,7 @@ func TestNews(t *testing.T) {
 	// Doubt is told once it has lasted for five minutes, and that it has ended.
 	s.run(time.Minute, doubt(4)) // 14:03
 	s.run(4*time.Minute, doubt(4))
-	s.run(time.Minute, doubt(4), "held on doubt since 14:03:00: 4 replicas kept")
+	s.run(time.Minute, doubt(4), "held on doubt since 14:03:00 (look at the metrics page, or at what autoscale doctor says): 4 replicas kept")
 	s.run(time.Hour, doubt(4))
 	s.run(time.Minute, steady(4), "recovered, after doubt from 14:03:00 on")
 	s.run(time.Minute, steady(4))

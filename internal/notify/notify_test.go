@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -319,4 +320,44 @@ func TestSendAll(t *testing.T) {
 			t.Errorf("after %s: %v; the quick one after %s", took, errs, reached)
 		}
 	})
+}
+
+// FuzzURL: any text is a place or an error that shows no password.
+func FuzzURL(f *testing.F) {
+	for _, url := range []string{telegramURL, slackURL, discordURL, "ntfy://u:p@h/t?tags=a", "gotify://h/p/t", "generic+https://h/?@a=b", "smtp://u:p@h:1/?from=a@b&to=c@d"} {
+		f.Add(url)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		if strings.HasPrefix(raw, "file:") {
+			return // whatever lies there
+		}
+		p, err := newPlace(raw, broken{})
+		if err == nil {
+			if p.Name == "smtp" {
+				return // that would look the host up
+			}
+			err = p.Send(t.Context(), note)
+			if err == nil {
+				t.Fatal("sent by a network that is not there")
+			}
+		}
+		u, failed := url.Parse(raw)
+		if failed != nil {
+			return
+		}
+		if password, _ := u.User.Password(); len(password) >= 6 && password != u.Scheme && strings.Contains(err.Error(), password) && !strings.Contains(errorOf(u.Scheme), password) {
+			t.Errorf("%v shows %q", err, password)
+		}
+	})
+}
+
+// errorOf is what is said of a place of that kind that is wrong all over.
+func errorOf(scheme string) string {
+	var all []string
+	for _, rest := range []string{"", "://", "://h", "://a:b@h/c", "://h/c?d=e", "://1:2@h/?chats=a"} {
+		if _, err := newPlace(scheme+rest, broken{}); err != nil {
+			all = append(all, err.Error())
+		}
+	}
+	return strings.Join(all, " ")
 }

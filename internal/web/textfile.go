@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	"github.com/five-keys/autoscale/internal/control"
 )
@@ -81,36 +82,49 @@ type Earlier struct {
 	Succeeded time.Time
 }
 
+// sample matches a line of a Textfile that gives a value.
+var sample = regexp.MustCompile(`^autoscale_([a-z_]+)\{(.*)\} ([0-9.e+-]+)$`)
+
+// labels matches each label of a sample.
+var labels = regexp.MustCompile(`([a-z]+)=("(?:[^"\\]|\\.)*")`)
+
 // ReadTextfile reads a Textfile. Anything else, such as a file that holds other
 // metrics as well, is an error.
 func ReadTextfile(text []byte) (e Earlier, err error) {
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	all, err := parser.TextToMetricFamilies(bytes.NewReader(text))
-	if err != nil {
-		return e, fmt.Errorf("it holds no metrics: %w", err)
+	known := false
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(line, "# HELP autoscale_") || strings.HasPrefix(line, "# TYPE autoscale_") {
+			continue
+		}
+		parts := sample.FindStringSubmatch(line)
+		if parts == nil {
+			return e, errors.New("it holds something that autoscale did not write")
+		}
+		value, err := strconv.ParseFloat(parts[3], 64)
+		if err != nil {
+			return e, fmt.Errorf("%s in it is no number", parts[3])
+		}
+		switch parts[1] {
+		case "service_info":
+			known = true
+			for _, l := range labels.FindAllStringSubmatch(parts[2], -1) {
+				text, _ := strconv.Unquote(l[2]) // one that is none names nobody
+				switch l[1] {
+				case "service":
+					e.Service = text
+				case "project":
+					e.Project = text
+				}
+			}
+		case "replicas":
+			e.Replicas, e.Counted = int(value), true
+		case goodTime:
+			e.Succeeded = time.UnixMilli(int64(value * 1000))
+		}
 	}
-	info := all["autoscale_service_info"]
-	if info == nil {
+	if !known {
 		return e, errors.New("it is none that autoscale wrote")
-	}
-	for name := range all {
-		if !strings.HasPrefix(name, "autoscale_") {
-			return e, fmt.Errorf("it holds %s as well, which autoscale did not write", name)
-		}
-	}
-	for _, l := range info.Metric[0].Label {
-		switch l.GetName() {
-		case "service":
-			e.Service = l.GetValue()
-		case "project":
-			e.Project = l.GetValue()
-		}
-	}
-	if f := all["autoscale_replicas"]; f != nil {
-		e.Replicas, e.Counted = int(f.Metric[0].GetGauge().GetValue()), true
-	}
-	if f := all["autoscale_"+goodTime]; f != nil {
-		e.Succeeded = time.UnixMilli(int64(f.Metric[0].GetGauge().GetValue() * 1000))
 	}
 	return e, nil
 }
