@@ -5,8 +5,10 @@
 package page
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image/png"
 	"net/url"
 	"os"
 	"strings"
@@ -19,6 +21,7 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -70,7 +73,8 @@ func open(t *testing.T, ctx context.Context, looks ...look) *tab {
 	if err := chromedp.Do(ctx); err != nil { // opens it, for longer than one action may take
 		t.Fatal(err)
 	}
-	b.do(looks...)
+	// One that is behind another would be asked for nothing, as pages that nobody sees.
+	b.do(append([]look{command(page.BringToFront, cdp.Empty{})}, looks...)...)
 	t.Cleanup(b.quiet)
 	return b
 }
@@ -138,7 +142,8 @@ func (b *tab) quiet() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, fault := range b.faults {
-		meant := false
+		// An interface of this machine came or went, which is no fault of the page's.
+		meant := strings.Contains(fault, "ERR_NETWORK_CHANGED")
 		for _, part := range b.mild {
 			meant = meant || strings.Contains(fault, part)
 		}
@@ -255,11 +260,19 @@ func (b *tab) picture(path string, whole bool) {
 	if whole {
 		take = chromedp.FullScreenshot(100)
 	}
-	picture, err := chromedp.Run(ctx, take)
-	if err == nil {
-		err = os.WriteFile(path, picture, 0o644)
-	}
+	taken, err := chromedp.Run(ctx, take)
 	if err != nil {
+		b.t.Fatal(err)
+	}
+	picture, err := png.Decode(bytes.NewReader(taken))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var small bytes.Buffer // the browser packs them for speed
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&small, picture); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, small.Bytes(), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -71,6 +71,7 @@ func TestPictures(t *testing.T) {
 			time.Sleep(400 * time.Millisecond) // what is drawn last
 			b.picture(take(v.name), false)
 			if v.name == "one" {
+				b.untilText(".panel .number", "%") // what the replicas use
 				b.picture(take("whole"), true)
 				b.button("Pause…")
 				b.untilText("dialog", "Your name")

@@ -40,6 +40,7 @@ type house struct {
 	mu       sync.Mutex
 	now      time.Time // the moment of the step that is made
 	replicas int
+	used     time.Duration // of the processor, by each replica
 	state    autoscale.State
 }
 
@@ -119,10 +120,17 @@ func (h *house) Observe(context.Context) (autoscale.Replicas, error) {
 	if h.out(failing) {
 		return autoscale.Replicas{}, errors.New("docker compose ps: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is it running? Start it: systemctl start docker")
 	}
+	if passed := h.now.Sub(h.state.At.Time); h.state.Known() && h.replicas > 0 {
+		busy := min(0.8, 0.6*h.load(h.now)/float64(h.replicas)/h.policy.Target)
+		h.used += time.Duration(busy * float64(passed))
+	}
 	seen := autoscale.Replicas{Current: h.replicas}
 	for i := range h.replicas {
 		name := fmt.Sprintf("%s-%s-%d", h.project, h.name, i+1)
-		seen.Running = append(seen.Running, autoscale.Replica{ID: name, Name: name, Started: h.now.Add(-24 * time.Hour), Health: autoscale.Healthy})
+		seen.Running = append(seen.Running, autoscale.Replica{
+			ID: name, Name: name, Started: h.now.Add(-24 * time.Hour), Health: autoscale.Healthy,
+			Usage: autoscale.Usage{Time: h.now, CPU: h.used, Cores: 1, Memory: int64(90+7*i) << 20},
+		})
 	}
 	return seen, nil
 }
@@ -176,8 +184,8 @@ func (h *house) Record(r control.Report) error {
 // been made; events are kept of the last day.
 func (h *house) live(t *testing.T, from, to time.Time, every time.Duration) {
 	t.Helper()
-	h.replicas = max(h.policy.Min, h.policy.ReplicasFor(h.load(from)))
-	n := 0
+	h.replicas = min(max(h.policy.Min, h.policy.ReplicasFor(h.load(from))), h.policy.Max)
+	n, last := 0, from
 	for now := from; now.Before(to); now = now.Add(every) {
 		step := h.at(t.Context(), now)
 		if step.Err != nil {
@@ -186,18 +194,29 @@ func (h *house) live(t *testing.T, from, to time.Time, every time.Duration) {
 		if d := step.Report.Decision; d.To != d.From && to.Sub(now) < 24*time.Hour {
 			h.event(t, now, "scaled", d.Sentence(), "")
 		}
-		if n++; n%2000 == 0 {
-			h.settle(t)
+		last = now
+		if n++; n%1000 == 0 {
+			h.settle(t, last)
 		}
 	}
-	h.settle(t)
+	h.settle(t, last)
 }
 
-// settle has what waits written: what is looked up is written first.
-func (h *house) settle(t *testing.T) {
+// settle waits until the step of a moment is written, and so all before it: of what
+// waits in too great a number the oldest is dropped.
+func (h *house) settle(t *testing.T, at time.Time) {
 	t.Helper()
-	if _, err := h.past.Events("", time.Now(), 1); err != nil {
-		t.Fatal(err)
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		points, err := h.past.Points(h.name, at.Truncate(time.Second), at.Add(time.Second), time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(points) > 0 {
+			return
+		}
+		if time.Since(began) > within {
+			t.Fatalf("the step of %s at %s is not written", h.name, at)
+		}
 	}
 }
 

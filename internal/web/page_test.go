@@ -32,7 +32,7 @@ func TestRoot(t *testing.T) {
 // file is asked for by something.
 func TestPageFiles(t *testing.T) {
 	s := served(t, &known{}, nil)
-	link := regexp.MustCompile(`(?:src|href)="([^"#]+)"|from "\./([^"]+)"`)
+	link := regexp.MustCompile(`(?:src|href)="([^"#]+)"|(?:from |import\()"\./([^"]+)"`)
 	wanted := map[string]bool{}
 	var read func(name, text string)
 	read = func(name, text string) {

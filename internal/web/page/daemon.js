@@ -141,6 +141,7 @@ export async function begin(unlock) {
   document.addEventListener("visibilitychange", () => (document.hidden ? stream?.end() : hurry()));
   for (let failures = 0; ; ) {
     if (document.hidden) {
+      if (!daemon.heard) await load().catch(() => {}); // once it is seen it is asked again
       await wait(3600e3); // a page that nobody sees keeps no connection open
       continue;
     }

@@ -2,7 +2,7 @@
 // what would change it next, and what it rests on.
 
 import { h, svg } from "./dom.js";
-import { clock, replicas, rps, trusted } from "./words.js";
+import { ago, bounding, clock, percent, replicas, rps, trusted } from "./words.js";
 
 // What the reasons of docs/json.md are about, in the words of the stages.
 const stages = {
@@ -11,7 +11,7 @@ const stages = {
 
 /** verdict is a badge. */
 export function verdict(v) {
-  const tone = trusted(v) ? "fast" : v === "warming" ? "quiet" : "slow";
+  const tone = trusted(v) ? "fast" : bounding(v) ? "quiet" : "slow";
   return h("span", { class: "badge", "data-tone": tone }, v);
 }
 
@@ -100,4 +100,45 @@ export function readings(r, at) {
       h("tbody", {}, rows))),
     ...(r.notes || []).map((n) => h("p", { class: "hint" }, n)),
   ];
+}
+
+/** Crew is the table of the replicas that run: what they use is known from one time to the next. */
+export class Crew {
+  #before = new Map(); // usage by replica
+
+  /** show makes the table anew; nothing where no replica is known. */
+  show(all) {
+    if (!all?.length) {
+      this.#before.clear();
+      return [];
+    }
+    const rows = all.map((r) => h("tr", {},
+      h("th", { scope: "row" }, r.name),
+      h("td", {}, this.#health(r.health)),
+      h("td", { class: "number" }, this.#processor(r)),
+      h("td", { class: "number" }, r.usage ? Math.round(r.usage.memory_bytes / 1048576) + " MiB" : "–"),
+      h("td", { class: "when" }, ago(r.started))));
+    this.#before = new Map(all.filter((r) => r.usage).map((r) => [r.id, r.usage]));
+    const head = [["Replica"], ["Health"], ["CPU", "number"], ["Memory", "number"], ["Started"]];
+    return [h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "The replicas that run" }, h("table", {},
+      h("thead", {}, h("tr", {}, head.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)))), h("tbody", {}, rows)))];
+  }
+
+  #health(text) {
+    if (text === "none" || !text) return "–";
+    return h("span", { class: "badge", "data-tone": text === "healthy" ? "fast" : text === "unhealthy" ? "bad" : "quiet" }, text);
+  }
+
+  /**
+   * processor is what it used since it was shown last: as a share of what it may
+   * use, or in cores where that is all there are.
+   */
+  #processor(r) {
+    const before = this.#before.get(r.id);
+    if (!before || !r.usage) return "–";
+    const ns = (new Date(r.usage.t) - new Date(before.t)) * 1e6;
+    r.usage.used = ns > 0 ? (r.usage.cpu_ns - before.cpu_ns) / ns : before.used;
+    if (!(r.usage.used >= 0)) return "–";
+    return r.usage.cores ? percent(r.usage.used / r.usage.cores) : r.usage.used.toFixed(2) + " cores";
+  }
 }

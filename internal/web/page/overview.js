@@ -3,7 +3,7 @@
 import { daemon, on } from "./daemon.js";
 import { attribute, h, put } from "./dom.js";
 import { Spark } from "./spark.js";
-import { asides, percent, rps, share, standing } from "./words.js";
+import { asides, load, percent, rps, share, standing } from "./words.js";
 
 const kinds = [
   ["all", "All", () => true],
@@ -61,7 +61,7 @@ class Row {
       attribute(this.#fill, "value", s.replicas ?? 0);
     }
     const busy = share(s);
-    put(this.#load, s.decision && busy !== null ? rps(s.decision.rps) : "– rps");
+    put(this.#load, load(s));
     put(this.#share, busy !== null ? percent(busy) + " of target" : s.decision ? s.decision.verdict : s.step.ended ? "not known" : "not read yet");
     put(this.#text, s.error || s.decision?.text || "no step has ended yet");
     this.#spark.step(s);

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { serverNow } from "./daemon.js";
 import { draw, table } from "./draw.js";
 import { h, put } from "./dom.js";
-import { clock, trusted } from "./words.js";
+import { bounding, clock, trusted } from "./words.js";
 
 export const spans = { "1h": [3600, "1 hour"], "24h": [86400, "24 hours"], "7d": [604800, "7 days"] };
 const most = 400; // points on a chart
@@ -198,9 +198,10 @@ export class Past {
       if (before && p.t - before.t > gap) add(before.t + this.#width);
       const max = p.max || this.#policy?.max;
       // A maximum that is never near would press everything else flat.
-      add(p.t, trusted(p.verdict) ? p.rps : null, p.max ? p.min : this.#policy?.min, max > 3 * high + 3 ? null : max, p.want, p.max_replicas, p.min_replicas);
+      const doubt = !trusted(p.verdict) && !bounding(p.verdict);
+      add(p.t, doubt ? null : p.rps, p.max ? p.min : this.#policy?.min, max > 3 * high + 3 ? null : max, p.want, p.max_replicas, p.min_replicas);
       const shade = c.shades.at(-1);
-      if (!trusted(p.verdict) && p.verdict !== "warming") {
+      if (doubt) {
         if (shade && p.t - shade.to < gap) shade.to = p.t + this.#width;
         else c.shades.push({ from: p.t, to: p.t + this.#width, colour: "slow" });
       }

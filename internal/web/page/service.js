@@ -3,12 +3,12 @@
 
 import * as api from "./api.js";
 import { daemon, on } from "./daemon.js";
-import { decided, readings } from "./decision.js";
+import { Crew, decided, readings } from "./decision.js";
 import { goOn, handsOff } from "./dialogs.js";
 import { attribute, h, put, renew, say } from "./dom.js";
 import { back } from "./overview.js";
 import { Past, spans } from "./past.js";
-import { ago, asides, clock, left, length, percent, replicas, rps, share, standing, trusted } from "./words.js";
+import { ago, asides, clock, left, length, load, percent, replicas, rps, share, standing, trusted } from "./words.js";
 
 const kinds = {
   scaled: "fast", recovered: "fast", "trusted-again": "fast", failed: "bad", "config-invalid": "bad",
@@ -22,7 +22,7 @@ function facts(s) {
   const every = "every " + length(s.interval_s);
   return [
     ["replicas", s.replicas == null ? "–" : String(s.replicas), bounds],
-    ["load", d && trusted(d.verdict) ? rps(d.rps) : d && d.rps > 0 ? "≥ " + rps(d.rps) : "– rps", d ? (trusted(d.verdict) ? (busy === null ? "" : percent(busy) + " of target") : "the reading is " + d.verdict) : s.step.ended ? "not known" : "not read yet"],
+    ["load", load(s), d ? (trusted(d.verdict) ? (busy === null ? "" : percent(busy) + " of target") : "the reading is " + d.verdict) : s.step.ended ? "not known" : "not read yet"],
     ["wanted", d ? String(d.want) : "–", s.policy ? rps(s.policy.rps_target) + " each" : ""],
     ["last step", s.step.ended ? ago(s.step.ended) : "none yet", s.step.ended ? `${every}, took ${length(s.step.took_s)}` : every],
   ];
@@ -40,6 +40,8 @@ class Decisions {
   #earlier = h("button", { type: "button", class: "chip", onclick: () => this.earlier() }, "Earlier change");
   #body = h("div");
   #reading = h("div");
+  #crew = new Crew();
+  #running = h("div");
   #fault = h("p", { class: "fault", role: "status" });
 
   constructor(name) {
@@ -47,12 +49,13 @@ class Decisions {
     this.el = h("section", { class: "panel decision", "aria-labelledby": "decision-title" },
       h("div", { class: "head" }, this.#title, this.#when, h("div", { class: "chips", role: "group", "aria-label": "Which decision" }, this.#earlier, this.#later, this.#now)),
       this.#fault, this.#body);
-    this.reading = h("section", { class: "panel", "aria-labelledby": "reading-title" }, h("h2", { id: "reading-title" }, "Readings"), this.#reading);
+    this.reading = h("section", { class: "panel", "aria-labelledby": "reading-title" }, h("h2", { id: "reading-title" }, "Readings"), this.#reading, this.#running);
   }
 
   /** take shows the last step, where no earlier one is looked at. */
   take(whole) {
     this.#last = whole;
+    renew(this.#running, this.#crew.show(whole.last.replicas));
     if (!this.#shown.length) this.#show();
   }
 
@@ -103,6 +106,7 @@ class Decisions {
     const record = this.#shown.at(-1);
     const d = record ? record.decision : this.#last?.last.decision;
     this.#now.hidden = this.#later.hidden = !record;
+    this.#running.hidden = Boolean(record);
     this.#later.disabled = !record;
     this.el.classList.toggle("earlier", Boolean(record));
     put(this.#title, record ? "An earlier decision" : "Decision");

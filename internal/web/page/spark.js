@@ -5,9 +5,12 @@
 import * as api from "./api.js";
 import { serverNow } from "./daemon.js";
 import { svg } from "./dom.js";
-import { trusted } from "./words.js";
+import { bounding, trusted } from "./words.js";
 
 const width = 120, height = 32, span = 3600, buckets = 60;
+
+/** seen is a load that is drawn: one that is known, or is at least so high. */
+const seen = (rps, verdict) => (trusted(verdict) || bounding(verdict) ? rps : null);
 
 /** Spark is one of them. */
 export class Spark {
@@ -21,7 +24,7 @@ export class Spark {
   async fill(s) {
     const answer = await api.past(s.name, { from: span + "s", step: span / buckets });
     const before = this.#points;
-    this.#points = answer.points.map((p) => ({ t: new Date(p.time) / 1000, rps: trusted(p.verdict) ? p.rps : null, n: p.max_replicas }));
+    this.#points = answer.points.map((p) => ({ t: new Date(p.time) / 1000, rps: seen(p.rps, p.verdict), n: p.max_replicas }));
     const last = this.#points.at(-1)?.t ?? 0;
     this.#points.push(...before.filter((p) => p.t > last));
     this.#target = s.policy?.rps_target ?? null;
@@ -35,7 +38,7 @@ export class Spark {
     const t = new Date(s.decision.at) / 1000;
     const last = this.#points.at(-1);
     if (last && t <= last.t) return;
-    this.#points.push({ t, rps: trusted(s.decision.verdict) ? s.decision.rps : null, n: s.replicas ?? 0 });
+    this.#points.push({ t, rps: seen(s.decision.rps, s.decision.verdict), n: s.replicas ?? 0 });
     const begin = serverNow() / 1000 - span;
     while (this.#points.length && this.#points[0].t < begin) this.#points.shift();
     this.#draw();

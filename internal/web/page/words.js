@@ -61,6 +61,7 @@ export function standing(s) {
   if (s.standing === "failing") return { word: "failing", tone: "bad", look: true, rank: 0 };
   if (stuck(s)) return { word: "stuck", tone: "bad", look: true, rank: 1 };
   if (s.standing === "doubt") return { word: "in doubt", tone: "slow", look: true, rank: 2 };
+  if (s.decision?.verdict === "saturated") return { word: "saturated", tone: "slow", look: true, rank: 2 };
   if (s.pause) return { word: paused(s.pause), tone: "want", look: false, rank: 4 };
   if (atMaximum(s)) return { word: "at maximum", tone: "slow", look: true, rank: 3 };
   if (s.standing === "new") return { word: "starting", tone: "quiet", look: false, rank: 5 };
@@ -79,6 +80,16 @@ export function asides(s) {
 
 /** trusted reports whether a load is known, and no lower bound. */
 export const trusted = (verdict) => verdict === "ok";
+
+/** bounding reports whether a reading is a lower bound that is no fault. */
+export const bounding = (verdict) => verdict === "warming" || verdict === "saturated";
+
+/** load is the load of the last decision, as far as it is known. */
+export function load(s) {
+  const d = s.decision;
+  if (!d) return "– rps";
+  return trusted(d.verdict) ? rps(d.rps) : d.rps > 0 ? "≥ " + rps(d.rps) : "– rps";
+}
 
 /** share is how much of what its replicas should carry a service carries; null where that is not known. */
 export function share(s) {
