@@ -5,10 +5,8 @@
 package page
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"image/png"
 	"net/url"
 	"os"
 	"strings"
@@ -260,19 +258,11 @@ func (b *tab) picture(path string, whole bool) {
 	if whole {
 		take = chromedp.FullScreenshot(100)
 	}
-	taken, err := chromedp.Run(ctx, take)
+	picture, err := chromedp.Run(ctx, take)
+	if err == nil {
+		err = os.WriteFile(path, picture, 0o644)
+	}
 	if err != nil {
-		b.t.Fatal(err)
-	}
-	picture, err := png.Decode(bytes.NewReader(taken))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	var small bytes.Buffer // the browser packs them for speed
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&small, picture); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, small.Bytes(), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -70,6 +70,10 @@ func TestPictures(t *testing.T) {
 			b.untilText("main", v.ready)
 			time.Sleep(400 * time.Millisecond) // what is drawn last
 			b.picture(take(v.name), false)
+			if v.name == "many" {
+				b.do(wide(1160, 720)) // as in the README
+				b.picture(take("few"), false)
+			}
 			if v.name == "one" {
 				b.untilText(".panel .number", "%") // what the replicas use
 				b.picture(take("whole"), true)
