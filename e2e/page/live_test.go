@@ -24,7 +24,7 @@ import (
 func build(t *testing.T, folder, name, pkg string) string {
 	t.Helper()
 	path := filepath.Join(folder, name)
-	c := exec.CommandContext(t.Context(), "go", "build", "-o", path, pkg)
+	c := exec.CommandContext(t.Context(), "go", "build", "-tags", "e2e", "-o", path, pkg)
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, text)

@@ -4,57 +4,39 @@ package page
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/five-keys/autoscale"
-	"github.com/five-keys/autoscale/internal/store"
+	"github.com/five-keys/autoscale/internal/history"
 )
 
-// remember fills a history with a week of a hundred services, a step a minute, of
-// which each brings a move now and then.
-func remember(t *testing.T, houses []*house) {
+// remember opens a history with a week of a hundred services.
+func remember(t *testing.T) (past *history.Store, houses []*house) {
 	t.Helper()
-	const week = 7 * 24 * time.Hour
-	now := time.Now()
-	random := rand.New(rand.NewPCG(1, 2))
-	for i, at := 0, now.Add(-week); at.Before(now); i, at = i+1, at.Add(time.Minute) {
-		for _, h := range houses {
-			n := max(1, h.policy.ReplicasFor(h.load(at)))
-			d := autoscale.Decision{
-				At: at, From: n, To: n, Want: n, Load: h.load(at), Verdict: autoscale.OK, Reason: autoscale.DesiredWithinRange,
-				Steps: []autoscale.Step{{Stage: autoscale.StageJudge, To: n, Reason: autoscale.ReadingTrusted, Detail: autoscale.RPS(h.load(at))}},
-			}
-			if random.IntN(200) == 0 {
-				d.To, d.Want, d.Reason = n+1, n+1, autoscale.LoadAboveTarget
-			}
-			record := store.Record{Time: at, Decision: d, Workload: store.Key{Provider: h.provider, Project: h.project, Service: h.name}, Outcome: store.Outcome{Result: "unchanged", Count: d.To}}
-			if err := h.past.Append(h.name, record); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if i%20 == 0 || at.Add(time.Minute).After(now) {
-			houses[len(houses)-1].settle(t, at)
-		}
+	folder := t.TempDir()
+	path := filepath.Join(folder, "history.db")
+	if text, err := exec.CommandContext(t.Context(), build(t, folder, "fill", "./fill"), path).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
 	}
+	past = reopen(t, path)
+	for i := range 100 {
+		h := built(past, fmt.Sprintf("service-%02d", i), daily(fmt.Sprint(i), 10+float64(i), 150))
+		h.interval = 5 * time.Second
+		houses = append(houses, h)
+	}
+	return past, houses
 }
 
 // A hundred services with a week of history are shown at once. How soon is a
 // figure of the machine's: it is told, and nothing is held against it.
 func TestMany(t *testing.T) {
 	ctx := browser(t)
-	past := openPast(t)
-	var houses []*house
-	for i := range 100 {
-		h := built(past, fmt.Sprintf("service-%02d", i), daily(fmt.Sprint(i), 10+float64(i), 150))
-		h.interval = 5 * time.Second
-		houses = append(houses, h)
-	}
 	began := time.Now()
-	remember(t, houses)
+	past, houses := remember(t)
 	t.Logf("figure: %s to fill the history", time.Since(began).Round(time.Second))
 	c := found(t, past, houses...)
 	c.settled()

@@ -248,10 +248,19 @@ func (l looker) Events(service string, since time.Time, limit int) ([]web.Event,
 	return all, err
 }
 
+// month is how long a history is kept.
+const month = 30 * 24 * time.Hour
+
 // openPast opens a history in a folder of the test's.
 func openPast(t *testing.T) *history.Store {
 	t.Helper()
-	past, err := history.OpenStore(filepath.Join(t.TempDir(), "history.db"), 30*24*time.Hour, 1<<30)
+	return reopen(t, filepath.Join(t.TempDir(), "history.db"))
+}
+
+// reopen opens the history in a file until the test ends.
+func reopen(t *testing.T, path string) *history.Store {
+	t.Helper()
+	past, err := history.OpenStore(path, month, 1<<30)
 	if err != nil {
 		t.Fatal(err)
 	}
