@@ -9,6 +9,10 @@ import (
 // before it is taken for a fault: people leave one after the other.
 const cliff = 0.8
 
+// cliffFrom is the load in requests/s below which a fall is chance: a request more
+// or less.
+const cliffFrom = 1
+
 // Cliff is a fall of the load that looks like a fault in front of the service.
 type Cliff struct {
 	// Time is when the lower reading was taken.
@@ -25,7 +29,7 @@ func (r *run) fall(l load) {
 		return
 	}
 	before := r.next.History[len(r.next.History)-1]
-	if before.Verdict != OK || l.atMost >= (1-cliff)*before.Load || r.p.replicasLow(l.atMost) >= min(r.p.replicasLow(before.Load), r.From) {
+	if before.Verdict != OK || before.Load < cliffFrom || l.atMost >= (1-cliff)*before.Load || r.p.replicasLow(l.atMost) >= min(r.p.replicasLow(before.Load), r.From) {
 		return
 	}
 	r.next.Cliff = &Cliff{Time: r.now, From: before.Load, To: l.atMost}

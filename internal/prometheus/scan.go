@@ -25,9 +25,9 @@ type Found struct {
 	Sum float64
 	// Selected counts these series, Named all that have the metric's name.
 	Selected, Named int
-	// Answered adds the values of all series of that name that tell with what status
-	// requests were answered (code="200", status="5xx"), Failed those of a status from
-	// 500 on.
+	// Answered adds the values of the series that tell with what status requests were
+	// answered (code="200", status="5xx"): the selected ones, and those that only lack
+	// the status which the selector asks for. Failed adds those of a status from 500 on.
 	Answered, Failed float64
 	// Type is the word after # TYPE and the metric's name, Base the same for the
 	// name less its suffix _total, _count or _bucket; empty where not stated.

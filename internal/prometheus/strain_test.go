@@ -9,8 +9,8 @@ import (
 	"github.com/five-keys/autoscale"
 )
 
-// What was answered with which status is counted of all series of the metric,
-// whatever the selector takes.
+// What was answered with which status is counted whatever status the selector takes,
+// but of nobody else's series.
 func TestScanStatus(t *testing.T) {
 	const page = `m{code="200"} 90
 m{code="503"} 6
@@ -23,6 +23,17 @@ other{code="500"} 7
 `
 	found, err := Scan(strings.NewReader(page), false, selector(t, `m{code="200"}`), selector(t, "other"))
 	if err != nil || found[0].Sum != 90 || found[0].Answered != 103 || found[0].Failed != 10 || found[1].Failed != 7 {
+		t.Errorf("%+v (%v)", found, err)
+	}
+}
+
+func TestScanStatusOfSeveral(t *testing.T) {
+	const page = `m{service="shop",code="200"} 90
+m{service="shop",code="500"} 10
+m{service="mail",code="500"} 500
+`
+	found, err := Scan(strings.NewReader(page), false, selector(t, `m{service="shop",code!~"5.."}`))
+	if err != nil || found[0].Sum != 90 || found[0].Answered != 100 || found[0].Failed != 10 {
 		t.Errorf("%+v (%v)", found, err)
 	}
 }

@@ -16,9 +16,10 @@ import (
 type want struct {
 	Found
 	sel    Selector
-	name   []byte // as it begins a line; nil where it must stand in quotes
-	quoted []byte // as it stands in braces
-	base   string // name of the family that the metric may be a part of
+	whose  []matcher // those of sel that are about anything but the status of an answer
+	name   []byte    // as it begins a line; nil where it must stand in quotes
+	quoted []byte    // as it stands in braces
+	base   string    // name of the family that the metric may be a part of
 	seen   map[uint64]struct{}
 	seed   maphash.Seed
 }
@@ -29,6 +30,11 @@ func newWant(sel Selector) want {
 		sel:    sel,
 		quoted: []byte(`"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(sel.Name) + `"`),
 		seed:   maphash.MakeSeed(),
+	}
+	for _, m := range sel.matchers {
+		if !isStatus(m.label) {
+			w.whose = append(w.whose, m)
+		}
 	}
 	if (Selector{Name: sel.Name}).legacy() {
 		w.name = []byte(sel.Name)
@@ -96,15 +102,23 @@ func (w *want) add(e *entry, m *matchState, line int) {
 	}
 }
 
-// addStatus counts an entry that tells with what status requests were answered.
+// isStatus reports whether a label tells with what status requests were answered.
+func isStatus(label string) bool {
+	switch label {
+	case "code", "status", "status_code", "http_status_code", "http_response_status_code":
+		return true
+	}
+	return false
+}
+
+// addStatus counts an entry that tells with what status requests were answered, of
+// those that the selector means: a page may be of several services.
 func (w *want) addStatus(e *entry, m *matchState) {
-	if !(e.value >= 0) || math.IsInf(w.Answered+e.value, 0) {
+	if !(e.value >= 0) || math.IsInf(w.Answered+e.value, 0) || !m.selects(w.whose, e.labels) {
 		return
 	}
 	for _, l := range e.labels {
-		switch string(m.plain(l.name)) {
-		case "code", "status", "status_code", "http_status_code", "http_response_status_code":
-		default:
+		if !isStatus(string(m.plain(l.name))) {
 			continue
 		}
 		value := m.plain(l.value)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -76,21 +77,39 @@ func (r Range) client() (prometheus.API, error) {
 		}
 		headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
-	c, err := api.NewClient(api.Config{Address: r.URL, RoundTripper: sending{headers}})
+	address, err := url.Parse(r.URL)
+	if err != nil {
+		return nil, errors.New("prometheus: the server's address is no URL (it is not shown, as it may hold a password)")
+	}
+	c, err := api.NewClient(api.Config{Address: r.URL, RoundTripper: sending{headers, address.Host}})
 	if err != nil {
 		return nil, fmt.Errorf("prometheus: %w", err)
 	}
 	return prometheus.NewAPI(c), nil
 }
 
-// sending sends headers with each request.
-type sending struct{ headers http.Header }
+// maxPage bounds a server's answer, in bytes: 10,000 instants of some hundred series.
+const maxPage = 256 << 20
+
+// sending sends headers with each request to a host. They may be secret, so that no
+// other host is asked, whatever that one says.
+type sending struct {
+	headers http.Header
+	host    string
+}
 
 // RoundTrip sends a request with the headers.
 func (s sending) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Host != s.host {
+		return nil, fmt.Errorf("the server leads to another host, %s; if that is right, name it instead", r.URL.Host)
+	}
 	r = r.Clone(r.Context())
 	maps.Copy(r.Header, s.headers)
-	return api.DefaultRoundTripper.RoundTrip(r)
+	response, err := api.DefaultRoundTripper.RoundTrip(r)
+	if err == nil {
+		response.Body = http.MaxBytesReader(nil, response.Body, maxPage)
+	}
+	return response, err
 }
 
 // at is a value at an instant.

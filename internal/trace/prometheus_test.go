@@ -127,3 +127,24 @@ func TestRangeErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestRangeElsewhere: what may be secret goes to the server that was named, and to no
+// other that it leads to.
+func TestRangeElsewhere(t *testing.T) {
+	begin := time.Unix(1_800_000_000, 0)
+	elsewhere, asked := answering(t, func(from, to, step int64) string { return matrix(map[int64]string{from: "1", to: "1"}) })
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusTemporaryRedirect} {
+		leads := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere+r.URL.Path, status)
+		}))
+		r := Range{URL: leads.URL, Headers: []string{"X-Scope: secret"}, Query: "x", From: begin, To: begin.Add(time.Minute), Step: 15 * time.Second}
+		var failed error
+		for _, err := range r.Rates(t.Context()) {
+			failed = err
+		}
+		if failed == nil || !strings.Contains(failed.Error(), "leads to another host") || strings.Contains(failed.Error(), "secret") || len(*asked) > 0 {
+			t.Errorf("%d: %v, asked %v", status, failed, *asked)
+		}
+		leads.Close()
+	}
+}
