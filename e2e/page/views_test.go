@@ -153,14 +153,19 @@ func TestChart(t *testing.T) {
 	}
 	const width = 216 // of 24 hours, for at most 400 points
 	points := get[struct{ Points []point }](t, c, fmt.Sprintf("services/shop/history?from=24h&step=%d", width)).Points
-	b.until(`document.querySelectorAll(".past .scroll tbody tr").length > 395`)
+	if len(points) < 396 {
+		t.Fatalf("%d points of 24 hours", len(points))
+	}
+	// Until the table is the whole day's, with an hour that was not in the part before.
+	const as = "2 Jan, 15:04:05"
+	b.until(fmt.Sprintf(`[...document.querySelectorAll(".past .scroll tbody tr")].some((r) => r.cells[0].textContent === %q)`, points[len(points)*3/4].Time.Local().Format(as)))
 	shown := map[string]string{}
 	for _, row := range value[[][]string](b, `[...document.querySelectorAll(".past .scroll tbody tr")].map((r) => [...r.cells].map((c) => c.textContent))`) {
 		shown[row[0]] = row[5]
 	}
 	same := 0
 	for _, p := range points {
-		if shown[p.Time.Local().Format("2 Jan, 15:04:05")] == fmt.Sprint(p.MaxReplicas) {
+		if shown[p.Time.Local().Format(as)] == fmt.Sprint(p.MaxReplicas) {
 			same++
 		}
 	}
