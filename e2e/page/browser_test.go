@@ -25,7 +25,7 @@ import (
 )
 
 // within is how long anything that is waited for may take.
-const within = 20 * time.Second
+const within = 60 * time.Second
 
 // browser starts a Chromium that ends with the test.
 func browser(t *testing.T) context.Context {
