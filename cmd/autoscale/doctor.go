@@ -120,6 +120,10 @@ func ended(status int) error {
 
 func (c *doctorCommand) examine(ctx context.Context, s streams, dir string) (doctor.Report, error) {
 	setup := doctor.Setup{Metrics: c.source(), StateFile: c.statePath, Now: time.Now()}
+	if instead := c.instead(); instead != "" {
+		setup.Log = c.AccessLog != ""
+		setup.Instead = func(dir string) (doctor.Source, error) { return c.reader(dir, nil) }
+	}
 	if c.Provider == k8s {
 		metric, err := c.hpaMetric()
 		if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/command"
 	"github.com/five-keys/autoscale/internal/compose"
-	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/store"
 	"github.com/five-keys/autoscale/internal/upstream"
 )
@@ -37,12 +36,16 @@ type flags struct {
 	MaxReversals whole `group:"number" default:"6" placeholder:"6" help:"Changes of direction in an hour before the cooldown is lengthened; 0: any number."`
 	InFlight     rate  `group:"number" name:"inflight-target" placeholder:"N" help:"Requests one replica may be answering at once, before it counts as saturated."`
 
-	MetricsURL     []string `group:"readings" name:"metrics-url" sep:"none" default:"http://localhost:8000/metrics" help:"Prometheus text or OpenMetrics; repeatable, readings are summed; {replica} stands for the address of each running replica."`
+	MetricsURL     []string `group:"readings" name:"metrics-url" sep:"none" placeholder:"http://localhost:8000/metrics" help:"Prometheus text or OpenMetrics; repeatable, readings are summed; {replica} stands for the address of each running replica."`
 	MetricsScope   string   `group:"readings" enum:"auto,service,replica" default:"auto" placeholder:"auto" help:"What one URL speaks for: auto, service, replica."`
 	RPSMetric      string   `group:"readings" name:"rps-metric" default:"${rps_metric}" placeholder:"${rps_metric}" help:"Gauge of current requests/s, or counter of requests; a selector narrows it: http_requests_total{code!~\"5..\"}."`
 	RPSMetricType  string   `group:"readings" name:"rps-metric-type" enum:",gauge,counter" default:"" placeholder:"gauge|counter" help:"What the metric is, where the page does not say."`
 	InFlightMetric string   `group:"readings" name:"inflight-metric" placeholder:"NAME" help:"Gauge of the requests that are being answered, on the same pages."`
-	MetricsHeader  []string `group:"readings" sep:"none" placeholder:"NAME: VALUE" help:"Request header for the metrics page; repeatable, never printed."`
+	MetricsHeader  []string `group:"readings" sep:"none" placeholder:"NAME: VALUE" help:"Request header for the metrics page, or the Prometheus server; repeatable, never printed."`
+
+	PrometheusURL   string `group:"readings" name:"prometheus-url" placeholder:"URL" help:"Prometheus server to ask instead of reading pages."`
+	PrometheusQuery string `group:"readings" name:"prometheus-query" placeholder:"QUERY" help:"What to ask it, in requests/s; the series of the answer are summed: sum(rate(http_requests_total[1m]))."`
+	AccessLog       string `group:"readings" name:"access-log" placeholder:"FILE" help:"Log of the proxy in front to read instead; rotation is followed. --rps-metric='requests{path!=\"/healthz\"}' picks some of its requests."`
 
 	ComposeFile string   `group:"compose" default:"deploy/compose.override.yml" placeholder:"deploy/compose.override.yml" help:"Override file that carries the count."`
 	File        []string `group:"compose" short:"f" sep:"none" placeholder:"FILE" help:"Compose file, as the running project was started with; repeatable."`
@@ -136,9 +139,8 @@ func (c *flags) checkLine() error {
 	if c.Provider == k8s {
 		errs = append(errs, c.checkKubernetes())
 	}
-	seen := c.MetricsScope == "service" || c.Provider == processes && len(c.MetricsURL) == 0
-	if c.Provider != k8s && c.Min == 0 && (each || !seen) {
-		errs = append(errs, errors.New("--min=0: without a replica nobody would see the load come back; set --min=1, or read a proxy's metrics and say --metrics-scope=service"))
+	if c.Provider != k8s && c.Min == 0 && !c.seesNoReplica() {
+		errs = append(errs, errors.New("--min=0: without a replica nobody would see the load come back; set --min=1, or read a proxy's metrics and say --metrics-scope=service, or give --prometheus-url or --access-log"))
 	}
 	if each && c.MetricsScope == "service" {
 		errs = append(errs, errors.New("--metrics-scope=service: a URL with {replica} speaks for one replica; leave one of the two away"))
@@ -150,15 +152,14 @@ func (c *flags) checkLine() error {
 	if c.Wait != nil && *c.Wait < 0 {
 		errs = append(errs, fmt.Errorf("--wait=%v: a time cannot be below 0; leave it away to derive it from the health check", time.Duration(*c.Wait)))
 	}
-	if c.Provider == processes && len(c.MetricsURL) == 0 { // the proxy counts
+	if c.proxyCounts() {
 		return errors.Join(errs...)
 	}
 	if (c.InFlight > 0) != (c.InFlightMetric != "") {
 		errs = append(errs, errors.New("--inflight-metric and --inflight-target belong together: the gauge, and how much of it one replica may have"))
 	}
 	_, err := placesOf("--notify", c.Notify)
-	errs = append(errs, err, c.checkTextfile())
-	_, err = prometheus.New(c.source())
+	errs = append(errs, c.checkSource(), c.checkTextfile())
 	return errors.Join(append(errs, err)...)
 }
 
@@ -188,13 +189,6 @@ func (c *flags) front(dir string) compose.Front {
 	}
 	f.OnChange, _ = command.Words(c.OnChange) // checked, or none
 	return f
-}
-
-// source is the flags' part of the reading.
-func (c *flags) source() prometheus.Config {
-	return prometheus.Config{
-		URLs: c.MetricsURL, Scope: c.MetricsScope, Metric: c.RPSMetric, Type: c.RPSMetricType, InFlight: c.InFlightMetric, Headers: c.MetricsHeader,
-	}
 }
 
 // dir is the project folder, absolute.

@@ -158,9 +158,7 @@ func (c *scaleCommand) stepKubernetes(ctx context.Context, s streams, w *kuberne
 func (c *scaleCommand) raise(ctx context.Context, s streams, w *kubernetes.Workload, r *result, now autoscale.Instant, seen looked, memory *memory, later bool) {
 	declared := r.report
 	r.err = nil
-	config := c.source()
-	config.Relay = w.Page
-	source, err := prometheus.New(config)
+	source, err := c.reader(r.key.Dir, w.Page)
 	if err != nil {
 		r.err = err
 		return
@@ -183,7 +181,7 @@ func (c *scaleCommand) raise(ctx context.Context, s streams, w *kubernetes.Workl
 		c.declareLater(ctx, w, r)
 	}
 	r.report.Warnings = append(r.report.Warnings, memory.told()...)
-	r.report.Warnings = append(r.report.Warnings, unreachableHint(r.report.Reading)...)
+	r.report.Warnings = append(r.report.Warnings, c.unreachableHint(r.report.Reading)...)
 	r.err = errors.Join(r.err, c.namesCounter(r.report.Reading))
 	if c.Start && c.Mode != autoscale.Observe && errors.Is(r.err, kubernetes.ErrNotRunning) {
 		w.Keep()

@@ -77,6 +77,32 @@ func TestFlags(t *testing.T) {
 			t.Errorf("%s: status %d, %q, %q; want it to say %q", wrong, status, out, errs, says)
 		}
 	}
+	for wrong, says := range map[string]string{
+		"--prometheus-url=http://p:9090":                                               "--prometheus-url and --prometheus-query belong together",
+		"--prometheus-query=up":                                                        "--prometheus-url and --prometheus-query belong together",
+		"--prometheus-url=p:9090 --prometheus-query=up":                                "it has to be the server's URL",
+		"--prometheus-url=http://p --prometheus-query=http_requests_total":             "is a counter, which only grows",
+		"--prometheus-url=http://p --prometheus-query=up --metrics-url=http://h/":      "--prometheus-url and --metrics-url both say where the load is read",
+		"--prometheus-url=http://p --prometheus-query=up --access-log=a":               "--prometheus-url and --access-log both say",
+		"--prometheus-url=http://p --prometheus-query=up --rps-metric=x":               "--rps-metric is about a metrics page",
+		"--prometheus-url=http://p --prometheus-query=up --metrics-scope=service":      "--metrics-scope is about a metrics page",
+		"--prometheus-url=http://p --prometheus-query=up --rps-metric-type=gauge":      "--rps-metric-type is about a metrics page",
+		"--prometheus-url=http://p --prometheus-query=up --inflight-metric=x":          "--inflight-metric is about a metrics page",
+		"--prometheus-url=http://p --prometheus-query=up --metrics-header=no-colon":    "--metrics-header number 1",
+		"--access-log=a --metrics-url=http://h/":                                       "--access-log and --metrics-url both say",
+		"--access-log=a --metrics-header=A:b":                                          "--metrics-header is about a metrics page",
+		"--access-log=a --rps-metric=hits_total":                                       "of an access log it picks requests",
+		`--access-log=a --rps-metric=requests{user="x"}`:                               "method, path, host, code are known, not user",
+		`--access-log=a --rps-metric=requests{path=~"("}`:                              "--rps-metric",
+		"--access-log=a --provider=k8s":                                                "--access-log: on Kubernetes the HPA reads a metric of the pods",
+		"--prometheus-url=http://p --prometheus-query=up --provider=k8s --min=0":       "--min=0",
+		"--prometheus-url=http://p --prometheus-query=up --provider=k8s --rps-metric=": "--rps-metric",
+	} {
+		status, out, errs := runs(t, append(good, strings.Fields(wrong)...)...)
+		if status != statusUsage || out != "" || !strings.Contains(errs, says) {
+			t.Errorf("%s: status %d, %q, %q; want it to say %q", wrong, status, out, errs, says)
+		}
+	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/five-keys/autoscale/internal/config"
 	"github.com/five-keys/autoscale/internal/control"
 	"github.com/five-keys/autoscale/internal/process"
-	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/store"
 )
 
@@ -139,12 +138,12 @@ func (x *stepper) openProcesses(policy autoscale.Policy) error {
 
 // processSource is where a source reads: a page, or else what the proxy counts.
 func (x *stepper) processSource(s config.Source, w *process.Workload) (control.Source, string, error) {
-	if len(s.MetricsURL) == 0 {
-		return w, w.Identity(), nil
-	}
 	c := *x.flags
 	c.setSource(s)
-	source, err := prometheus.New(c.source())
+	if c.proxyCounts() {
+		return w, w.Identity(), nil
+	}
+	source, err := c.reader(x.ProjectDir, nil)
 	if err != nil {
 		return nil, "", err
 	}

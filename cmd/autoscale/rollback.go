@@ -400,7 +400,7 @@ func (p *plan) restoreFile(kept *before) error {
 // planLoad looks whether the load needs more replicas than there will be.
 func (c *rollbackCommand) planLoad(ctx context.Context, p *plan, to int, key store.Key) {
 	if c.RPSTarget <= 0 {
-		p.concerns = append(p.concerns, "whether the load needs more was not looked at: give --rps-target and --metrics-url for that")
+		p.concerns = append(p.concerns, "whether the load needs more was not looked at: give --rps-target and where the load is read, such as --metrics-url, for that")
 		return
 	}
 	load, verdict, err := c.load(ctx, p.w, key)

@@ -22,7 +22,6 @@ import (
 	"github.com/five-keys/autoscale/internal/config"
 	"github.com/five-keys/autoscale/internal/control"
 	"github.com/five-keys/autoscale/internal/notify"
-	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/store"
 	"github.com/five-keys/autoscale/internal/web"
 )
@@ -165,12 +164,12 @@ func readConfig(path string) (*config.File, error) {
 			all = append(all, f.Locate(at, processConfig(s).Check())...)
 		}
 		for i, source := range s.Sources {
-			if len(source.MetricsURL) == 0 {
-				continue // a proxy counts
-			}
 			c := flagsOf(f, s, false)
 			c.setSource(source)
-			_, err := prometheus.New(c.source())
+			if c.proxyCounts() {
+				continue
+			}
+			_, err := c.reader(s.ProjectDir, nil)
 			if len(s.Sources) > 1 {
 				all = append(all, f.Locate(fmt.Sprintf("%s.sources[%d]", at, i), err)...)
 			} else {

@@ -45,7 +45,7 @@ const twoSources = `services:
 // Each source has its own target, else the service's: not that of another source.
 func TestSourceTargets(t *testing.T) {
 	x := stepperOf(t, twoSources)
-	more, err := x.inputs()
+	more, err := x.inputs(x.ProjectDir)
 	if err != nil || len(more) != 1 || more[0].Name != "queue" || more[0].Target != 40 || x.policyAt(time.Now()).Target != 100 {
 		t.Errorf("first %v, more %+v (%v)", x.policyAt(time.Now()).Target, more, err)
 	}

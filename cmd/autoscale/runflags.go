@@ -12,7 +12,9 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/five-keys/autoscale/internal/accesslog"
 	"github.com/five-keys/autoscale/internal/config"
+	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/store"
 )
 
@@ -52,9 +54,6 @@ func (c *runCommand) byFlags(stated []string) (*config.File, error) {
 	}
 	if err := c.checkStated(words, has); err != nil {
 		return nil, usage(err)
-	}
-	if c.Provider == processes && !has("metrics-url") {
-		c.MetricsURL = nil // the proxy counts
 	}
 	dir, err := c.dir()
 	if err != nil {
@@ -112,7 +111,7 @@ func (c *runCommand) checkStated(words []string, has func(flag string) bool) err
 			errs = append(errs, errDryProcesses)
 		}
 		for _, flag := range []string{"metrics-scope", "rps-metric", "rps-metric-type", "inflight-metric", "metrics-header"} {
-			if has(flag) && !has("metrics-url") {
+			if has(flag) && !has("metrics-url") && c.instead() == "" {
 				errs = append(errs, fmt.Errorf("--%s is about a metrics page, and the proxy's own count is read; give --metrics-url, or leave it away", flag))
 			}
 		}
@@ -156,7 +155,17 @@ func (c *runCommand) serviceOf(dir string, words []string) config.Service {
 		s.Notify = append(s.Notify, config.SecretPlace(url))
 	}
 	source := config.Source{MetricsScope: c.MetricsScope, RPSMetric: c.RPSMetric, RPSMetricType: c.RPSMetricType, InFlightMetric: c.InFlightMetric, RPSTarget: float64(c.RPSTarget)}
-	for _, url := range c.MetricsURL {
+	if c.asks() {
+		source.PrometheusURL, source.PrometheusQuery = config.SecretURL(c.PrometheusURL), c.PrometheusQuery
+	}
+	if source.AccessLog = c.AccessLog; c.AccessLog != "" && c.RPSMetric == prometheus.DefaultMetric {
+		source.RPSMetric = accesslog.Metric
+	}
+	urls := c.MetricsURL
+	if c.instead() == "" && !c.proxyCounts() {
+		urls = c.urls()
+	}
+	for _, url := range urls {
 		source.MetricsURL = append(source.MetricsURL, config.SecretURL(url))
 	}
 	for _, header := range c.MetricsHeader {

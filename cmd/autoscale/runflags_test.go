@@ -1,7 +1,9 @@
 package main
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,20 +26,41 @@ func runLine(t *testing.T, args ...string) (*runCommand, *kong.Context) {
 	return &c.Run, line
 }
 
+// ofRun are the fields that are no service's, or, the last, stand elsewhere in a
+// file.
+var ofRun = []string{"Provider", "StateFile", "DryRun", "Output", "Textfile", "Notify"}
+
 // What flags say of a service is what decisions are made by: none is lost on its
 // way through the file that stands for them.
 func TestFlagsBecomeFile(t *testing.T) {
 	dir := t.TempDir()
+	set := map[string]bool{}
+	for _, source := range []map[string]string{
+		{"metrics-url": "http://u:p@127.0.0.1:1/m?k=v", "metrics-scope": "service", "rps-metric": "other", "rps-metric-type": "gauge", "metrics-header": "A: b", "inflight-target": "5", "inflight-metric": "busy"},
+		{"prometheus-url": "http://u:p@127.0.0.1:1/", "prometheus-query": "sum(rate(a[1m]))", "metrics-header": "A: b"},
+		{"access-log": "a.log", "rps-metric": `requests{path!="/b"}`},
+	} {
+		becomesFile(t, dir, source, set)
+	}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[flags]()) {
+		if field.IsExported() && !set[field.Name] && !slices.Contains(ofRun, field.Name) {
+			t.Errorf("the test does not set %s", field.Name)
+		}
+	}
+}
+
+// becomesFile is TestFlagsBecomeFile for one way to read the load; set gets the names
+// of the flags' fields that were held against what became of them.
+func becomesFile(t *testing.T, dir string, source map[string]string, set map[string]bool) {
+	t.Helper()
 	all := map[string]string{
-		"service": "shop", "min": "2", "max": "9", "rps-target": "7.5", "cooldown": "33", "tolerance": "0.2", "max-up": "3", "max-down": "25%", "on-doubt": "4",
-		"max-reversals": "9", "inflight-target": "5", "inflight-metric": "busy",
-		"metrics-url": "http://u:p@127.0.0.1:1/m?k=v", "metrics-scope": "service", "rps-metric": "other", "rps-metric-type": "gauge", "metrics-header": "A: b",
+		"service": "shop", "min": "2", "max": "9", "rps-target": "7.5", "cooldown": "33", "tolerance": "0.2", "max-up": "3", "max-down": "25%", "on-doubt": "4", "max-reversals": "9",
 		"compose-file": "o.yml", "file": "c.yml", "project-name": "p", "env-file": "e", "profile": "x", "docker": "podman", "wait": "77",
 		"upstream-file": "u.conf", "upstream-format": "haproxy", "upstream-port": "81", "upstream-network": "n", "on-change": "true", "drain": "44",
 		"namespace": "ns", "context": "ctx", "kubeconfig": "/k", "cpu-target": "12", "hpa-file": "h.yaml", "kubectl": "kc",
 		"project-dir": dir, "start": "true", "notify": "ntfy://ntfy.invalid/topic", "apply": "always", "mode": "raise-only",
 	}
-	own := []string{"Provider", "StateFile", "DryRun", "Output", "Textfile", "Notify"} // the last is the service's in a file
+	maps.Copy(all, source)
 	args := []string{"--provider=compose"}
 	for name, value := range all {
 		args = append(args, "--"+name+"="+value)
@@ -54,12 +77,10 @@ func TestFlagsBecomeFile(t *testing.T) {
 	want, got := reflect.ValueOf(c.flags), reflect.ValueOf(*flagsOf(f, s, false))
 	for i := range want.NumField() {
 		field := want.Type().Field(i)
-		if !field.IsExported() || strings.Contains(" "+strings.Join(own, " ")+" ", " "+field.Name+" ") {
+		if !field.IsExported() || slices.Contains(ofRun, field.Name) {
 			continue
 		}
-		if want.Field(i).IsZero() {
-			t.Errorf("the test does not set %s", field.Name)
-		}
+		set[field.Name] = set[field.Name] || !want.Field(i).IsZero()
 		if !reflect.DeepEqual(got.Field(i).Interface(), want.Field(i).Interface()) {
 			t.Errorf("%s is %v, and was %v", field.Name, got.Field(i), want.Field(i))
 		}

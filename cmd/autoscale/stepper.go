@@ -13,7 +13,6 @@ import (
 	"github.com/five-keys/autoscale/internal/config"
 	"github.com/five-keys/autoscale/internal/control"
 	"github.com/five-keys/autoscale/internal/notify"
-	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/store"
 )
 
@@ -81,6 +80,7 @@ func (c *flags) setSource(s config.Source) {
 	for _, header := range s.MetricsHeader {
 		c.MetricsHeader = append(c.MetricsHeader, header.Reveal())
 	}
+	c.PrometheusURL, c.PrometheusQuery, c.AccessLog = s.PrometheusURL.Reveal(), s.PrometheusQuery, s.AccessLog
 	c.MetricsScope, c.RPSMetric, c.RPSMetricType, c.InFlightMetric = s.MetricsScope, s.RPSMetric, s.RPSMetricType, s.InFlightMetric
 }
 
@@ -100,12 +100,12 @@ func calendarOf(s config.Service) (calendar.Calendar, error) {
 }
 
 // inputs are the sources behind the first one.
-func (x *stepper) inputs() ([]control.Input, error) {
+func (x *stepper) inputs(dir string) ([]control.Input, error) {
 	var more []control.Input
 	for _, s := range x.sources[1:] {
 		c := *x.flags
 		c.setSource(s)
-		source, err := prometheus.New(c.source())
+		source, err := c.reader(dir, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -165,19 +165,21 @@ func (x *stepper) onCompose(ctx context.Context, policy autoscale.Policy) result
 // open finds the service.
 func (x *stepper) open(ctx context.Context) (r result) {
 	r.key = x.keyIn(x.ProjectDir)
-	source, err := prometheus.New(x.source())
-	if err != nil {
-		r.err = err
-		return r
-	}
-	more, err := x.inputs()
-	if err != nil {
-		r.err = err
-		return r
-	}
 	w, key, err := x.findCompose(ctx, streams{}, x.ProjectDir)
 	if r.key = key; err != nil {
 		r.err = errors.Join(err, x.missed(ctx, x.ProjectDir))
+		return r
+	}
+	source, err := x.reader(w.Dir(), nil)
+	if err != nil {
+		w.Close()
+		r.err = err
+		return r
+	}
+	more, err := x.inputs(w.Dir())
+	if err != nil {
+		w.Close()
+		r.err = err
 		return r
 	}
 	memory := &memory{file: store.Open(x.StateFile), key: key, caches: true, record: x.record, people: x.people}

@@ -10,7 +10,6 @@ import (
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/compose"
 	"github.com/five-keys/autoscale/internal/control"
-	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/store"
 )
 
@@ -22,7 +21,7 @@ func (still) Set(context.Context, int) (autoscale.Outcome, error) { return autos
 
 // load reads the load as a decision would, in requests/s, and decides nothing.
 func (c *flags) load(ctx context.Context, w *compose.Workload, key store.Key) (float64, autoscale.Verdict, error) {
-	source, err := prometheus.New(c.source())
+	source, err := c.reader(w.Dir(), nil)
 	if err != nil {
 		return 0, "", err
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/compose"
 	"github.com/five-keys/autoscale/internal/control"
-	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/store"
 )
 
@@ -61,15 +60,15 @@ func (c *scaleCommand) once(ctx context.Context, s streams, dir string) result {
 
 // onCompose finds the workload, keeps other runs off it, and makes one step.
 func (c *scaleCommand) onCompose(ctx context.Context, s streams, dir string) result {
-	source, err := prometheus.New(c.source())
-	if err != nil {
-		return result{key: c.keyIn(dir), err: err}
-	}
 	w, key, err := c.findCompose(ctx, s, dir)
 	if err != nil {
 		return result{key: key, err: errors.Join(err, c.missed(ctx, dir))}
 	}
 	defer w.Close()
+	source, err := c.reader(w.Dir(), nil)
+	if err != nil {
+		return result{key: key, err: err}
+	}
 	one := composeRun{
 		flags: &c.flags, source: source, w: w, memory: &memory{file: store.Open(c.statePath(w.Dir())), key: key, dry: c.DryRun, people: c.people}, again: readAgain,
 		decided: func(d autoscale.Decision) { c.printDecision(s, d) },
@@ -108,7 +107,7 @@ func (c *flags) findCompose(ctx context.Context, s streams, dir string) (*compos
 // composeRun makes the steps of one Compose service, one at a time.
 type composeRun struct {
 	*flags
-	source  *prometheus.Source
+	source  reader
 	more    []control.Input
 	w       *compose.Workload
 	memory  *memory
@@ -149,7 +148,7 @@ func (x *composeRun) step(ctx context.Context, policy autoscale.Policy) (r resul
 	r.err = errors.Join(r.err, lost)
 	r.decided = !r.report.Decision.At.IsZero()
 	r.report.Warnings = append(r.report.Warnings, x.memory.told()...)
-	r.report.Warnings = append(r.report.Warnings, unreachableHint(r.report.Reading)...)
+	r.report.Warnings = append(r.report.Warnings, x.unreachableHint(r.report.Reading)...)
 	if x.Start && policy.Mode != autoscale.Observe && errors.Is(r.err, compose.ErrNotRunning) {
 		count := max(policy.Min, 1)
 		saved := x.memory.begin(now, count)
@@ -273,7 +272,10 @@ func changeState(ctx context.Context, file *store.File, key store.Key, wait time
 // unreachableHint is the remedy for the commonest mistake: a page on localhost
 // that only the replicas themselves serve. The samples' names are the URLs
 // without what is secret in them.
-func unreachableHint(reading autoscale.Reading) []string {
+func (c *flags) unreachableHint(reading autoscale.Reading) []string {
+	if c.instead() != "" {
+		return nil
+	}
 	for _, sample := range reading.Samples {
 		if sample.Verdict != autoscale.Unreachable || !strings.Contains(sample.Detail, "connection refused") || reading.Scope == autoscale.ScopeReplica {
 			continue

@@ -13,10 +13,11 @@ type object struct {
 	Request json.RawMessage `json:"request"`
 	Line    text            `json:"request_line"`
 
-	Method        text `json:"method"`
-	RequestMethod text `json:"request_method"`
-	TraefikMethod text `json:"requestmethod"`
-	HTTPMethod    text `json:"http_method"`
+	// Methods are nil where they do not stand there, and empty of what is no HTTP.
+	Method        *text `json:"method"`
+	RequestMethod *text `json:"request_method"`
+	TraefikMethod *text `json:"requestmethod"`
+	HTTPMethod    *text `json:"http_method"`
 
 	URI         text `json:"uri"`
 	RequestURI  text `json:"request_uri"`
@@ -94,8 +95,15 @@ func parseJSON(line []byte) (Request, Kind) {
 			}
 		}
 	}
+	named := o.Request != nil
+	var method text
+	for _, m := range []*text{o.Method, o.RequestMethod, o.TraefikMethod, o.HTTPMethod, inner.Method} {
+		if m != nil && method == "" {
+			named, method = true, *m
+		}
+	}
 	r := Request{
-		Method: first(o.Method, o.RequestMethod, o.TraefikMethod, o.HTTPMethod, inner.Method),
+		Method: string(method),
 		Target: first(o.RequestURI, o.URI, o.TraefikPath, o.Path, o.URL, inner.URI),
 		Host:   first(o.HTTPHost, o.Host, o.TraefikHost, o.Authority, o.VHost, o.ServerName, inner.Host),
 	}
@@ -114,7 +122,7 @@ func parseJSON(line []byte) (Request, Kind) {
 	switch {
 	case said >= 2:
 		return r, HTTP
-	case o.Request != nil && r.Status >= 400:
+	case named && method == "" && r.Status >= 400:
 		return Request{}, Other // what was sent was no HTTP
 	}
 	return Request{}, Unknown // it may be a request in other words

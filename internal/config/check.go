@@ -74,7 +74,7 @@ func (r *reader) check(s Service, path string) {
 	}
 	r.checkProvider(s, path)
 	r.checkFront(s, path)
-	if s.InFlight > 0 && !slices.ContainsFunc(s.Sources, func(s Source) bool { return s.InFlightMetric != "" || len(s.MetricsURL) == 0 }) {
+	if s.InFlight > 0 && !slices.ContainsFunc(s.Sources, func(s Source) bool { return s.InFlightMetric != "" || s.OfProxy() }) {
 		r.report(path, "--inflight-target=%v: write inflight-metric as well, the gauge that it is of", s.InFlight)
 	}
 	for i, source := range s.Sources {
@@ -177,7 +177,7 @@ func (r *reader) checkSource(s Service, source Source, path, at string) {
 		return
 	}
 	if s.Min == 0 && r.stated(path, "min") && (each || source.MetricsScope != "service") {
-		r.report(path, "--min=0: without a replica nobody would see the load come back; write --min=1, or read a proxy's metrics and write metrics-scope: service")
+		r.report(path, "--min=0: without a replica nobody would see the load come back; write --min=1, or read a proxy's metrics and write metrics-scope: service, or write prometheus-query or access-log")
 	}
 	if each && s.Apply == "never" && s.Provider == "compose" {
 		r.report(path, "--apply=never: {replica} needs the engine, which is not asked; give a URL that speaks for the whole service")
@@ -191,7 +191,7 @@ func (r *reader) checkProcessSource(source Source, at string) {
 			r.add(r.item(r.from(at, "metrics-url"), i), "{replica} stands for address and port of a process; write it without a port: http://{replica}/metrics")
 		}
 	}
-	if len(source.MetricsURL) > 0 {
+	if !source.OfProxy() {
 		return
 	}
 	for _, key := range []string{"metrics-scope", "rps-metric", "rps-metric-type", "inflight-metric", "metrics-header"} {

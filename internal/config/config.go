@@ -140,15 +140,19 @@ type Service struct {
 // Source is one place that the load is read from.
 type Source struct {
 	// Name is unique in its service; it may be empty where there is one only.
-	Name string `yaml:"name" help:"What it is called, and remembered under; default: its rps-metric."`
-	// MetricsURL are at least one; readings are summed. None stands for the requests
-	// at the proxy, where the provider is process.
+	Name string `yaml:"name" help:"What it is called, and remembered under; default: its rps-metric, its query, or its log's name."`
+	// MetricsURL are at least one; readings are summed. None stands for what is
+	// read instead, or the requests at the proxy where the provider is process.
 	MetricsURL   []Secret `yaml:"metrics-url" default:"http://localhost:8000/metrics" needed:"" mask:"url" help:"Prometheus text or OpenMetrics; readings of several are summed; {replica} stands for the address of each running replica. Default with provider: process: none, since the proxy counts the requests."`
 	MetricsScope string   `yaml:"metrics-scope" default:"auto" enum:"auto,service,replica" help:"What one URL speaks for."`
 	RPSMetric    string   `yaml:"rps-metric" default:"http_requests_per_second" help:"Gauge of current requests/s, or counter of requests; a selector narrows it: http_requests_total{code!~\"5..\"}."`
 	// RPSMetricType is "gauge", "counter", or empty where the page says it.
 	RPSMetricType  string `yaml:"rps-metric-type" zero:"auto" enum:"auto,gauge,counter" help:"What the metric is; auto: as the page says."`
 	InFlightMetric string `yaml:"inflight-metric" help:"Gauge of the requests that are being answered, on the same pages."`
+	// PrometheusURL and PrometheusQuery are both stated, or none.
+	PrometheusURL   Secret `yaml:"prometheus-url" mask:"url" help:"Prometheus server to ask in place of reading pages."`
+	PrometheusQuery string `yaml:"prometheus-query" help:"What to ask it, in requests/s; the series of the answer are summed: sum(rate(http_requests_total[1m]))."`
+	AccessLog       string `yaml:"access-log" help:"Log of the proxy in front to read in place of pages; rotation is followed. A relative path counts from project-dir. rps-metric may pick some of its requests: requests{path!=\"/healthz\"}."`
 	// MetricsHeader are "Name: value".
 	MetricsHeader []Secret `yaml:"metrics-header" mask:"header" help:"Request headers for the metrics page, each as \"Name: value\"; the values are never printed."`
 	// RPSTarget is the load of this source that one replica should carry.
@@ -203,7 +207,7 @@ func (s Service) Identity() string {
 	fmt.Fprintf(hash, "%s\n%s\n%s\n%s\n%t\n", salt, s.Name, text, s.Provider, s.DirGiven)
 	lists := [][]Secret{s.Notify}
 	for _, source := range s.Sources {
-		lists = append(lists, source.MetricsURL, source.MetricsHeader)
+		lists = append(lists, source.MetricsURL, source.MetricsHeader, []Secret{source.PrometheusURL})
 	}
 	for _, secrets := range lists {
 		for _, secret := range secrets {

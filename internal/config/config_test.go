@@ -389,3 +389,63 @@ services:
 		t.Errorf("read again: %v\n%s", err, again)
 	}
 }
+
+// TestOtherSources: what a service states itself goes before what the defaults say,
+// and nothing of another way to read the load stays.
+func TestOtherSources(t *testing.T) {
+	file := parsed(t, "/etc/autoscale/autoscale.yaml", `
+defaults: {provider: compose, min: 1, max: 8, rps-target: 40, prometheus-url: http://me:hunter2@prom:9090, metrics-header: "X: y", rps-metric: hits_total, metrics-scope: service}
+services:
+  asks: {prometheus-query: sum(up)}
+  page: {metrics-url: http://h/m}
+  usual: {}
+  log: {access-log: logs/access.log, min: 0}
+  some: {access-log: /a.log, rps-metric: 'requests{path!="/healthz"}'}
+  cluster: {provider: k8s, prometheus-query: up}
+  runs: {provider: process, command: [x], prometheus-query: up, min: 0}
+  counts: {provider: process, command: [x], proxy: 127.0.0.1:8081, rps-target: 2}
+  many: {sources: [{prometheus-query: up}, {access-log: b/a.log}, {access-log: c/a.log}, {metrics-url: http://h/}]}
+`)
+	got := map[string]string{}
+	for _, s := range file.Services {
+		for _, source := range s.Sources {
+			got[s.Name] += fmt.Sprintf("%s|%v|%s %s|%s|%s %s|%d;", source.Name, source.MetricsURL, source.PrometheusURL, source.PrometheusQuery, source.AccessLog, source.RPSMetric, source.MetricsScope, len(source.MetricsHeader))
+		}
+	}
+	const page, server = "http_requests_per_second", "http://***@prom:9090"
+	for name, want := range map[string]string{
+		"asks":    "|[]|" + server + " sum(up)||" + page + " auto|1;",
+		"page":    "|[http://h/m]| ||hits_total service|1;",
+		"usual":   "|[http://localhost:8000/metrics]| ||hits_total service|1;",
+		"log":     "|[]| |logs/access.log|requests auto|0;",
+		"some":    `|[]| |/a.log|requests{path!="/healthz"} auto|0;`,
+		"cluster": "|[]|" + server + " up||hits_total auto|1;",
+		"runs":    "|[]|" + server + " up||" + page + " auto|1;",
+		"counts":  "|[]| ||hits_total service|1;",
+		"many": "up|[]|" + server + " up||" + page + " auto|1;" + "a.log|[]| |b/a.log|requests auto|0;" + "a.log (2)|[]| |c/a.log|requests auto|0;" +
+			"hits_total|[http://h/]| ||hits_total service|1;",
+	} {
+		if got[name] != want {
+			t.Errorf("%s:\n got %s\nwant %s", name, got[name], want)
+		}
+	}
+	shown, err := file.Effective()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(shown), "hunter2") {
+		t.Error("a secret is shown")
+	}
+	again := parsed(t, "/etc/autoscale/autoscale.yaml", string(shown))
+	for i, s := range again.Services {
+		for j, source := range s.Sources {
+			was := file.Services[i].Sources[j]
+			if source.Instead() != was.Instead() || source.OfProxy() != was.OfProxy() || source.PrometheusQuery != was.PrometheusQuery || source.AccessLog != was.AccessLog || source.Instead() && source.RPSMetric != was.RPSMetric {
+				t.Errorf("%s, as it is shown:\n got %+v\nwant %+v\n%s", s.Name, source, was, shown)
+			}
+		}
+	}
+	if a, b := one(t, enough+"  prometheus-query: up\n  prometheus-url: http://me:a@p\n"), one(t, enough+"  prometheus-query: up\n  prometheus-url: http://me:b@p\n"); a.Identity() == b.Identity() {
+		t.Error("another password is the same service")
+	}
+}

@@ -43,8 +43,8 @@ func mappingNode(v reflect.Value, provider string) *yaml.Node {
 	all := &yaml.Node{Kind: yaml.MappingNode}
 	source, _ := v.Interface().(Source)
 	for _, f := range fields(v.Type()) {
-		if v.Type() == typeOf[Source]() && len(source.MetricsURL) == 0 && f.key != "name" && f.key != "rps-target" {
-			continue // there is no page that it could be about
+		if v.Type() == typeOf[Source]() && !source.tells(f.key) {
+			continue
 		}
 		value := v.FieldByIndex(f.index)
 		if node := valueNode(value, f); node != nil && f.isFor(provider) {

@@ -275,18 +275,13 @@ func (r *reader) sources(s Service, path string) []Source {
 		if source.RPSTarget == 0 {
 			all[i].RPSTarget = s.RPSTarget
 		}
-		if s.Provider == "process" && !r.stated(at, "metrics-url") {
-			all[i].MetricsURL = nil // the proxy counts
-		}
+		r.settle(&all[i], s.Provider, at)
 	}
 	for i := range all {
 		if len(all) < 2 || all[i].Name != "" {
 			continue
 		}
-		plain := all[i].RPSMetric
-		if len(all[i].MetricsURL) == 0 {
-			plain = "proxy"
-		}
+		plain := all[i].usual()
 		name := plain
 		for n := 2; taken[name]; n++ {
 			name = fmt.Sprintf("%s (%d)", plain, n)

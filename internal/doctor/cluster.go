@@ -7,7 +7,6 @@ import (
 
 	"github.com/five-keys/autoscale"
 	"github.com/five-keys/autoscale/internal/kubernetes"
-	"github.com/five-keys/autoscale/internal/prometheus"
 	"github.com/five-keys/autoscale/internal/schedule"
 )
 
@@ -23,7 +22,7 @@ func (s Setup) examineCluster(ctx context.Context) (Report, error) {
 	if w != nil && w.Moves() {
 		metrics.Relay = w.Page
 	}
-	source, err := prometheus.New(metrics)
+	source, err := s.source(c.Dir, metrics)
 	if err != nil {
 		return r, err
 	}

@@ -17,6 +17,11 @@ const (
 	CodeNoNumber     = "metric-no-number"
 	CodeStale        = "metric-stale"
 	CodeOneOfSeveral = "one-of-several"
+	CodeQuery        = "query-rejected"
+	CodePartial      = "query-partial"
+	CodeLogMissing   = "access-log-unreadable"
+	CodeLogMalformed = "access-log-malformed"
+	CodeLogSilent    = "access-log-silent"
 	CodeTracked      = "override-in-git"
 	CodeNoSchedule   = "no-schedule"
 	CodeTwoSchedules = "schedules-several"
@@ -29,7 +34,7 @@ func level(code string) Level {
 	switch code {
 	case CodeNoSchedule:
 		return LevelNote
-	case CodeSlow, CodeTracked, CodeTwoSchedules, CodeSilent,
+	case CodeSlow, CodePartial, CodeTracked, CodeTwoSchedules, CodeSilent,
 		compose.CodeEngineOld, compose.CodeNotCarried, compose.CodeSharedVolume, compose.CodeNoHealthCheck, compose.CodeNoGracePeriod,
 		compose.CodeNoRestart, compose.CodeUnset, compose.CodeMemory, compose.CodeCPU, compose.CodeProxy,
 		kubernetes.CodeReplicasOwned, kubernetes.CodeDisruption, kubernetes.CodeAboveMax:

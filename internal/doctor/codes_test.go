@@ -52,7 +52,7 @@ func TestCodes(t *testing.T) {
 			documented[code[1]] = row[2]
 		}
 	}
-	provoked := read(t, "../../e2e/doctor_test.go") + read(t, "../../e2e/schedule_test.go")
+	provoked := read(t, "../../e2e/doctor_test.go") + read(t, "../../e2e/schedule_test.go") + read(t, "../../e2e/sources_test.go")
 	provoked += read(t, "../../e2e/front_test.go") + read(t, "../../e2e/kubernetes/doctor_test.go")
 	all := slices.Concat(codes(t, "codes.go"), codes(t, "../compose/problem.go"), codes(t, "../kubernetes/problem.go"))
 	if len(all) < 55 {

@@ -77,12 +77,31 @@ func (r *Report) fact(format string, args ...any) {
 	r.Facts = append(r.Facts, fmt.Sprintf(format, args...))
 }
 
+// Source reads the load.
+type Source interface {
+	Read(ctx context.Context, replicas []autoscale.Replica) autoscale.Reading
+}
+
+// source is where the load is read of a project in folder dir; pages are those of
+// the metrics.
+func (s Setup) source(dir string, pages prometheus.Config) (Source, error) {
+	if s.Instead != nil {
+		return s.Instead(dir)
+	}
+	return prometheus.New(pages)
+}
+
 // Setup is what is examined: a Compose service, or where Kubernetes is set a
 // Deployment.
 type Setup struct {
 	Compose    compose.Config
 	Kubernetes *kubernetes.Config
 	Metrics    prometheus.Config
+	// Instead opens what is read in place of metrics pages, for a project in folder
+	// dir: an access log where Log is set, else a Prometheus server. It is nil where
+	// pages are read.
+	Instead func(dir string) (Source, error)
+	Log     bool
 	// StateFile names the state file of the project in folder dir.
 	StateFile func(dir string) string
 	// Now is the time that ages are counted to.
@@ -96,10 +115,6 @@ func Examine(ctx context.Context, s Setup) (Report, error) {
 		return s.examineCluster(ctx)
 	}
 	r := Report{Project: s.Compose.Dir}
-	source, err := prometheus.New(s.Metrics)
-	if err != nil {
-		return r, err
-	}
 	w, seen, err := s.workload(ctx, &r)
 	if w != nil {
 		defer w.Close()
@@ -112,6 +127,10 @@ func Examine(ctx context.Context, s Setup) (Report, error) {
 	if w != nil {
 		ports, dir = w.ExposedPorts(), w.Dir()
 		tracked(ctx, &r, w)
+	}
+	source, err := s.source(dir, s.Metrics)
+	if err != nil {
+		return r, err
 	}
 	s.metrics(ctx, &r, source, seen.Running, ports)
 	return r, s.scheduled(ctx, &r, schedule.Workload{Service: s.Compose.Service, Dir: dir, Provider: "compose"})

@@ -40,8 +40,39 @@ func ailments(v autoscale.Verdict) ailment {
 	return ailment{CodeMalformed, "serve Prometheus's text format or OpenMetrics, complete to the last line feed"}
 }
 
+// ailmentOf is what a verdict on what the set-up reads means.
+func (s Setup) ailmentOf(v autoscale.Verdict) ailment {
+	if s.Instead == nil {
+		return ailments(v)
+	}
+	type kind struct {
+		log     bool
+		verdict autoscale.Verdict
+	}
+	switch (kind{s.Log, v}) {
+	case kind{true, autoscale.Unreachable}:
+		return ailment{CodeLogMissing, "name a log that this user may read with --access-log"}
+	case kind{true, autoscale.Malformed}:
+		return ailment{CodeLogMalformed, "have the proxy write the combined format"}
+	case kind{true, autoscale.Stale}:
+		return ailment{CodeLogSilent, "find out whether the proxy still writes to it"}
+	case kind{false, autoscale.Malformed}:
+		return ailment{CodeQuery, "try it on the server's own page"}
+	case kind{false, autoscale.Partial}:
+		return ailment{CodePartial, "mend what the server warns of: while it does nothing is lowered"}
+	case kind{false, autoscale.Unreachable}:
+		return ailment{CodeUnreachable, "check --prometheus-url with curl"}
+	}
+	a := ailments(v)
+	a.remedy = "mend the query, or what it asks for"
+	if s.Log {
+		a.remedy = "read it more often, or have it rotated more often"
+	}
+	return a
+}
+
 // metrics reads the page, or pages, as a decision would.
-func (s Setup) metrics(ctx context.Context, r *Report, source *prometheus.Source, replicas []autoscale.Replica, ports []uint16) {
+func (s Setup) metrics(ctx context.Context, r *Report, source Source, replicas []autoscale.Replica, ports []uint16) {
 	start := time.Now()
 	reading := source.Read(ctx, replicas)
 	good, longest := 0, time.Duration(0)
@@ -52,17 +83,17 @@ func (s Setup) metrics(ctx context.Context, r *Report, source *prometheus.Source
 		case autoscale.OK, autoscale.Warming:
 			good, longest, sum = good+1, max(longest, took), sum+sample.Value
 			if took > slow {
-				r.add(CodeSlow, fmt.Sprintf("the page of %s took %.1f s", sample.Name, took.Seconds()), "make it faster: after 5 s a reading counts as none, and a busy machine is slower still")
+				r.add(CodeSlow, fmt.Sprintf("reading %s took %.1f s", sample.Name, took.Seconds()), "make it faster: after 5 s a reading counts as none, and a busy machine is slower still")
 			}
 		default:
-			r.ill(reading, sample, ports)
+			r.ill(reading, sample, s.ailmentOf(sample.Verdict), ports)
 		}
 	}
 	for _, note := range reading.Notes {
 		r.fact("metrics: %s", note)
 	}
 	if good > 0 && reading.Metric != "" {
-		r.fact("metrics: %s, in %d ms", measured(reading, good, sum), longest.Milliseconds())
+		r.fact("metrics: %s, in %d ms", s.measured(reading, good, sum), longest.Milliseconds())
 	}
 	if raw, ok := s.lone(reading, replicas); ok {
 		s.ownPage(ctx, r, raw, reading.Samples[0], replicas, ports)
@@ -70,9 +101,14 @@ func (s Setup) metrics(ctx context.Context, r *Report, source *prometheus.Source
 }
 
 // measured says what was read, in a few words.
-func measured(reading autoscale.Reading, pages int, sum float64) string {
+func (s Setup) measured(reading autoscale.Reading, pages int, sum float64) string {
 	from := "1 page"
-	if pages > 1 {
+	switch {
+	case s.Log:
+		return fmt.Sprintf("%s, counted in %s", reading.Metric, reading.Samples[0].Name)
+	case s.Instead != nil:
+		from = reading.Samples[0].Name
+	case pages > 1:
 		from = fmt.Sprintf("%d pages", pages)
 	}
 	switch reading.Kind {
@@ -86,8 +122,7 @@ func measured(reading autoscale.Reading, pages int, sum float64) string {
 
 // ill adds the finding for a page that is not trusted; pages with the same fault
 // are told of once. ports are those that the replicas' containers expose.
-func (r *Report) ill(reading autoscale.Reading, sample autoscale.Sample, ports []uint16) {
-	a := ailments(sample.Verdict)
+func (r *Report) ill(reading autoscale.Reading, sample autoscale.Sample, a ailment, ports []uint16) {
 	if sample.Verdict == autoscale.Malformed && reading.Kind == "" && reading.Metric != "" && strings.Contains(sample.Detail, "--rps-metric-type") {
 		a = ailment{CodeKindUnknown, "say which with --rps-metric-type=gauge or --rps-metric-type=counter"}
 	}
@@ -117,7 +152,7 @@ func (r *Report) ill(reading autoscale.Reading, sample autoscale.Sample, ports [
 // lone is the URL whose page may be the only running replica's own, through a
 // proxy: what will be one of several once there are more.
 func (s Setup) lone(reading autoscale.Reading, replicas []autoscale.Replica) (raw string, ok bool) {
-	if len(replicas) != 1 || s.Compose.Max < 2 || s.Metrics.Scope == "service" || reading.Scope != autoscale.ScopeService {
+	if s.Instead != nil || len(replicas) != 1 || s.Compose.Max < 2 || s.Metrics.Scope == "service" || reading.Scope != autoscale.ScopeService {
 		return "", false
 	}
 	if len(s.Metrics.URLs) != 1 || len(reading.Samples) != 1 {

@@ -63,6 +63,11 @@ func TestScanPages(t *testing.T) {
 		{"openmetrics", `http_requests_total`, 103, 2, autoscale.Counter},
 		{"openmetrics", `request_seconds_count`, 9, 1, autoscale.Counter},
 		{"openmetrics", `queue_gcount`, 4, 1, ""},
+		// Of proxies: what docs/sources.md says of them.
+		{"caddy", `caddy_http_requests_total{handler="reverse_proxy"}`, 3, 1, autoscale.Counter},
+		{"traefik", `traefik_service_requests_total{service="app@file"}`, 3, 1, autoscale.Counter},
+		{"haproxy", `haproxy_backend_http_requests_total{proxy="app"}`, 3, 1, autoscale.Counter},
+		{"nginx_exporter", `nginx_http_requests_total`, 5, 1, autoscale.Counter},
 		{"utf8", `{"http.requests"}`, 13, 2, autoscale.Counter},
 		{"utf8", `{"http.requests","http.route"="/café"}`, 12, 1, autoscale.Counter},
 		{"utf8", `plain{"quoted.label"="x"}`, 4, 1, autoscale.Gauge},

@@ -87,6 +87,25 @@ func (s Selector) String() string {
 	return name + "{" + strings.Join(parts, ",") + "}"
 }
 
+// Selects reports whether all conditions hold of what label gives; the name is not
+// looked at.
+func (s Selector) Selects(label func(name string) string) bool {
+	for i := range s.matchers {
+		if !s.matchers[i].matches([]byte(label(s.matchers[i].label))) {
+			return false
+		}
+	}
+	return true
+}
+
+// Labels are the names of those that s has a condition on.
+func (s Selector) Labels() (all []string) {
+	for _, m := range s.matchers {
+		all = append(all, m.label)
+	}
+	return all
+}
+
 // Equal are the labels that s asks to be equal to something; ok is false where it
 // has any other condition.
 func (s Selector) Equal() (labels map[string]string, ok bool) {
