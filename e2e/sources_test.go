@@ -445,7 +445,9 @@ func TestFronts(t *testing.T) {
 			if !strings.Contains(string(manual), f.metric) && !strings.Contains(string(manual), strings.Replace(f.metric, "@file", "@docker", 1)) {
 				t.Errorf("the manual does not have %s", f.metric)
 			}
-			soon(t, name+" answers", func() error { _, err := gets(f.url); return err })
+			for _, url := range []string{f.url, f.metrics} {
+				soon(t, url+" answers", func() error { _, err := gets(url); return err })
+			}
 			lines := map[string][]string{"metrics": {"--metrics-url=" + f.metrics, "--metrics-scope=service", "--rps-metric=" + f.metric}}
 			for file, selector := range f.logs {
 				lines[file] = []string{"--access-log=" + filepath.Join(dir, file), "--rps-metric=" + selector}

@@ -351,3 +351,25 @@ func (c *counting) of(pod string) int {
 	since, _ := c.since.LoadOrStore(pod, time.Now())
 	return int(100 * time.Since(since.(time.Time)).Seconds())
 }
+
+// TestPrometheusStarts: what a Prometheus server answers starts the Deployment, and the
+// HPA reads the pods' metric as ever.
+func TestPrometheusStarts(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t)
+	n.deployment("app", 2, pods{cpu: "100m"})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[%d,"260"]}]}}`, time.Now().Unix())
+	}))
+	t.Cleanup(server.Close)
+	flags := []string{"--prometheus-url=" + server.URL, "--prometheus-query=sum(rate(http_requests_total[1m]))", "--rps-metric=http_requests_total"}
+	n.scale(flags...).want(0, "2 -> 6 replicas: 260 rps")
+	if got := n.replicas("app"); got != 6 {
+		t.Errorf("%d replicas", got)
+	}
+	if text := n.read(manifestFile); !strings.Contains(text, "name: http_requests_per_second") {
+		t.Errorf("the HPA asks for something else:\n%s", text)
+	}
+	n.scale(append(flags, "--min=0")...).want(2, "--min=0")
+	n.scale("--access-log=access.log").want(2, "no file of this machine")
+}
