@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -49,6 +50,8 @@ type text string
 func (t *text) UnmarshalJSON(b []byte) error {
 	*t = ""
 	switch {
+	case b[0] == '"' && bytes.IndexByte(b, '\\') < 0: // by far the most
+		*t = text(b[1 : len(b)-1])
 	case b[0] == '"':
 		var s string
 		if err := json.Unmarshal(b, &s); err != nil {

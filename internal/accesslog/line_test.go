@@ -94,11 +94,19 @@ func FuzzParse(f *testing.F) {
 }
 
 func BenchmarkParse(b *testing.B) {
-	line := []byte(`10.0.0.1 - bob [24/Nov/2026:10:05:07 +0100] "GET /a?b=c HTTP/1.1" 200 13 "http://x/" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"`)
-	b.SetBytes(int64(len(line)))
-	for b.Loop() {
-		if _, kind := Parse(line); kind != HTTP {
-			b.Fatal("not read")
-		}
+	for name, line := range map[string]string{
+		"combined": `10.0.0.1 - bob [24/Nov/2026:10:05:07 +0100] "GET /a?b=c HTTP/1.1" 200 13 "http://x/" "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"`,
+		"JSON":     `{"level":"info","ts":1795599934.1337235,"logger":"http.log.access.log0","msg":"handled request","request":{"remote_ip":"127.0.0.1","remote_port":"47562","client_ip":"127.0.0.1","proto":"HTTP/1.1","method":"GET","host":"127.0.0.1:18810","uri":"/a?b=c","headers":{"User-Agent":["curl/7.88.1"],"Accept":["*/*"]}},"bytes_read":0,"user_id":"","duration":0.001433018,"size":11,"status":200,"resp_headers":{"Via":["1.1 Caddy"],"Date":["Wed, 25 Nov 2026 09:45:34 GMT"],"Content-Length":["11"],"Content-Type":["text/plain; charset=utf-8"]}}`,
+	} {
+		b.Run(name, func(b *testing.B) {
+			text := []byte(line)
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, kind := Parse(text); kind != HTTP {
+					b.Fatal("not read")
+				}
+			}
+		})
 	}
 }

@@ -23,8 +23,9 @@ const (
 	Metric = "requests"
 	// timeout bounds one reading.
 	timeout = 5 * time.Second
-	// maxBytes bounds what one reading takes. A million lines are some 200 MB.
-	maxBytes = 256 << 20
+	// maxBytes bounds what one reading takes: a quarter of a million lines or more. The slowest
+	// to read, of JSON, take two seconds then.
+	maxBytes = 128 << 20
 	// tail is how much of its end a first reading looks at, to know the format.
 	tail = 64 << 10
 	// quiet is how old the last line may be where nobody can say whether the log is
