@@ -16,11 +16,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/api"
-	server "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 
 	"github.com/five-keys/autoscale"
+	"github.com/five-keys/autoscale/internal/promapi"
 )
 
 // QueryConfig says what to ask of which Prometheus server, and how.
@@ -171,15 +170,10 @@ func (q *Query) ask(ctx context.Context, query string) (reply, error) {
 	guarded := &asking{query: q, transport: transport}
 	address := q.address.url
 	address.User = q.address.user
-	client, err := api.NewClient(api.Config{Address: address.String(), Client: &http.Client{Transport: guarded, CheckRedirect: noRedirect}})
-	if err != nil {
-		return reply{}, err
-	}
-	var a reply
-	var warnings, infos []string
-	a.value, warnings, infos, err = server.NewAPI(client).Query(ctx, query, time.Time{}, server.WithTimeout(q.config.Timeout))
-	a.infos = infos
-	for _, text := range warnings {
+	client := promapi.Client{Server: address, HTTP: &http.Client{Transport: guarded, CheckRedirect: noRedirect}}
+	answer, err := client.Query(ctx, query, q.config.Timeout)
+	a := reply{value: answer.Value, infos: answer.Infos}
+	for _, text := range answer.Warnings {
 		if strings.HasPrefix(text, infoMark) {
 			a.infos = append(a.infos, text)
 			continue
@@ -189,8 +183,8 @@ func (q *Query) ask(ctx context.Context, query string) (reply, error) {
 	return a, q.fault(ctx, err, guarded, d)
 }
 
-// noRedirect ends a request that is redirected: what was asked stands in its body,
-// which clients leave behind.
+// noRedirect ends a request that is redirected: its headers may be secret, and who is
+// asked is the user's to say.
 func noRedirect(r *http.Request, _ []*http.Request) error {
 	return faultf(autoscale.Unreachable, "it redirects to %s://%s; name that with --prometheus-url where it is right", r.URL.Scheme, r.URL.Host)
 }
@@ -199,7 +193,6 @@ func noRedirect(r *http.Request, _ []*http.Request) error {
 type asking struct {
 	query     *Query
 	transport http.RoundTripper
-	status    int // of the last answer
 	over      bool
 }
 
@@ -215,7 +208,6 @@ func (a *asking) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.status = response.StatusCode
 	response.Body = &limitedBody{limitedReader{r: response.Body, left: a.query.config.MaxBytes}, response.Body, a}
 	return response, nil
 }
@@ -244,7 +236,7 @@ func (q *Query) fault(ctx context.Context, err error, a *asking, d *dialer) erro
 	if redirected, ok := errors.AsType[*fault](err); ok {
 		return redirected
 	}
-	failed, answered := errors.AsType[*server.Error](err)
+	failed, answered := errors.AsType[*promapi.Error](err)
 	switch {
 	case a.over:
 		return faultf(autoscale.TooLarge, "the answer is larger than %d bytes; ask for a sum", q.config.MaxBytes)
@@ -260,24 +252,24 @@ func (q *Query) fault(ctx context.Context, err error, a *asking, d *dialer) erro
 		}
 		return faultf(autoscale.Unreachable, "%v%s", err, unknownHost(q.address, err))
 	}
-	return q.refusal(failed, a.status)
+	return q.refusal(failed)
 }
 
 // refusal is the verdict on an answer that is an error.
-func (q *Query) refusal(failed *server.Error, status int) error {
-	said := failed.Msg
+func (q *Query) refusal(failed *promapi.Error) error {
+	said, status := failed.Text, failed.Status
 	switch {
-	case failed.Type == server.ErrTimeout || failed.Type == server.ErrCanceled || strings.Contains(failed.Detail, `"errorType":"timeout"`):
+	case failed.Type == promapi.Timeout || failed.Type == promapi.Canceled:
 		return faultf(autoscale.Late, "the server did not compute it within %v; ask for less, or have a recording rule compute it", q.config.Timeout)
-	case failed.Type == server.ErrBadData:
+	case failed.Type == promapi.BadData:
 		return faultf(autoscale.Malformed, "the server rejects the query (%s); try --prometheus-query on its own page", said)
-	case failed.Type == server.ErrExec:
+	case failed.Type == promapi.Execution:
 		return faultf(autoscale.Malformed, "the server cannot compute the query (%s); try --prometheus-query on its own page", said)
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return faultf(autoscale.Unreachable, "it answered with HTTP %d %s; user:password@ in the URL or --metrics-header give access", status, http.StatusText(status))
 	case status == http.StatusNotFound:
 		return faultf(autoscale.Unreachable, "it answered with HTTP 404 Not Found; is %s a Prometheus server, and does its URL end with a path?", q.address)
-	case failed.Type == server.ErrBadResponse:
+	case failed.Type == promapi.BadResponse:
 		return faultf(autoscale.Malformed, "its answer is none of Prometheus's API (%s); is %s a Prometheus server?", said, q.address)
 	}
 	return faultf(autoscale.Unreachable, "it answered with HTTP %d %s", status, http.StatusText(status))

@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/api"
-	prometheus "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+
+	"github.com/five-keys/autoscale/internal/promapi"
 )
 
 // Range is what a Prometheus server knows of a stretch of time.
@@ -49,7 +49,7 @@ func (r Range) Rates(ctx context.Context) Rates {
 			if to.After(r.To) {
 				to = r.To
 			}
-			page, err := r.page(ctx, server, prometheus.Range{Start: from, End: to, Step: r.Step})
+			page, err := r.page(ctx, server, from, to)
 			if err != nil {
 				yield(Rate{}, err)
 				return
@@ -67,25 +67,21 @@ func (r Range) Rates(ctx context.Context) Rates {
 	})
 }
 
-// client is the official one.
-func (r Range) client() (prometheus.API, error) {
+// client asks with the headers.
+func (r Range) client() (promapi.Client, error) {
 	headers := http.Header{}
 	for _, header := range r.Headers {
 		name, value, ok := strings.Cut(header, ":")
 		if !ok || strings.TrimSpace(name) == "" {
-			return nil, errors.New("prometheus: a header is not 'Name: value'")
+			return promapi.Client{}, errors.New("prometheus: a header is not 'Name: value'")
 		}
 		headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
 	address, err := url.Parse(r.URL)
-	if err != nil {
-		return nil, errors.New("prometheus: the server's address is no URL (it is not shown, as it may hold a password)")
+	if err != nil || address.Host == "" {
+		return promapi.Client{}, errors.New("prometheus: the server's address is no URL (it is not shown, as it may hold a password)")
 	}
-	c, err := api.NewClient(api.Config{Address: r.URL, RoundTripper: sending{headers, address.Host}})
-	if err != nil {
-		return nil, fmt.Errorf("prometheus: %w", err)
-	}
-	return prometheus.NewAPI(c), nil
+	return promapi.Client{Server: *address, HTTP: &http.Client{Transport: sending{headers, address.Host}}}, nil
 }
 
 // maxPage bounds a server's answer, in bytes: 10,000 instants of some hundred series.
@@ -105,7 +101,7 @@ func (s sending) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	r = r.Clone(r.Context())
 	maps.Copy(r.Header, s.headers)
-	response, err := api.DefaultRoundTripper.RoundTrip(r)
+	response, err := http.DefaultTransport.RoundTrip(r)
 	if err == nil {
 		response.Body = http.MaxBytesReader(nil, response.Body, maxPage)
 	}
@@ -122,17 +118,20 @@ type at struct {
 const pageWithin = time.Minute
 
 // page asks for some of the instants.
-func (r Range) page(ctx context.Context, server prometheus.API, of prometheus.Range) ([]at, error) {
-	value, warnings, _, err := server.QueryRange(ctx, r.Query, of, prometheus.WithTimeout(pageWithin))
+func (r Range) page(ctx context.Context, server promapi.Client, from, to time.Time) ([]at, error) {
+	answer, err := server.Range(ctx, r.Query, from, to, r.Step, pageWithin)
+	if wrapped, ok := errors.AsType[*url.Error](err); ok { // its text shows the URL
+		err = wrapped.Err
+	}
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("prometheus: query %s: %w", r.Query, err)
-	case len(warnings) > 0:
-		return nil, fmt.Errorf("prometheus: query %s: the answer is not whole: %s", r.Query, strings.Join(warnings, "; "))
+	case len(answer.Warnings) > 0:
+		return nil, fmt.Errorf("prometheus: query %s: the answer is not whole: %s", r.Query, strings.Join(answer.Warnings, "; "))
 	}
-	matrix, ok := value.(model.Matrix)
+	matrix, ok := answer.Value.(model.Matrix)
 	if !ok {
-		return nil, fmt.Errorf("prometheus: query %s gives a %s; ask for a rate: sum(rate(http_requests_total[1m]))", r.Query, value.Type())
+		return nil, fmt.Errorf("prometheus: query %s gives a %s; ask for a rate: sum(rate(http_requests_total[1m]))", r.Query, answer.Value.Type())
 	}
 	sums := map[model.Time]float64{}
 	for _, series := range matrix {
