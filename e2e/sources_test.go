@@ -152,6 +152,13 @@ func TestAccessLog(t *testing.T) {
 		soon(t, "nginx opens its log anew", func() error { _, err := os.Stat(path("access.log")); return err })
 	}
 	all := func() int { return strings.Count(p.read("all.log"), "\n") } // what nginx says it served
+	// nginx writes its logs after it has answered.
+	soon(t, "both logs have the first request", func() error {
+		if n, m := all(), strings.Count(p.read("access.log"), "\n"); n == 0 || m != n {
+			return fmt.Errorf("%d and %d lines", n, m)
+		}
+		return nil
+	})
 	process, before := "", all()
 	read := func() int {
 		t.Helper()
@@ -192,9 +199,16 @@ func TestAccessLog(t *testing.T) {
 		},
 		func() { // copytruncate, which itself loses what comes in between
 			calls.end()
-			text, err := os.ReadFile(path("access.log"))
-			must(err)
-			must(os.WriteFile(path("access.log-20261126"), text, 0o644))
+			text := ""
+			soon(t, "the last answers are in the log", func() error {
+				before := text
+				time.Sleep(200 * time.Millisecond)
+				if text = p.read("access.log"); text != before {
+					return errors.New("it grows")
+				}
+				return nil
+			})
+			must(os.WriteFile(path("access.log-20261126"), []byte(text), 0o644))
 			must(os.Truncate(path("access.log"), 0))
 			calls = callersAt(t, url, http.MethodGet, 150)
 		},
