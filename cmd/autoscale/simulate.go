@@ -37,21 +37,22 @@ type simulateCommand struct {
 
 // simulatedService is the model.
 type simulatedService struct {
-	Capacity     rate    `group:"model" required:"" placeholder:"RPS" help:"Requests per second at which one replica is overloaded; autoscale stress --find-capacity measures it."`
-	Startup      seconds `group:"model" default:"30" placeholder:"30" help:"Time from asking for a replica to its first answer."`
-	SLOLatency   seconds `group:"model" name:"slo-latency" default:"0.5" placeholder:"0.5" help:"How long an answer may take; later ones are violated."`
-	Latency      seconds `group:"model" default:"0" placeholder:"0" help:"How long an answer takes that waits for nothing."`
-	Queue        *rate   `group:"model" placeholder:"N" help:"Requests that may wait for each replica, others are dropped; default: what it answers in two seconds."`
-	Drain        seconds `group:"model" default:"10" placeholder:"10" help:"How long a replica that leaves may finish what it holds."`
-	Moves        string  `group:"model" enum:"wait,at-once" default:"wait" placeholder:"wait" help:"When a raise ends: wait (its replicas answer, as on Compose), at-once (they were asked for, as on Kubernetes)."`
-	Retries      int     `group:"model" default:"1" placeholder:"1" help:"How often a dropped request is sent again."`
-	RetryAfter   seconds `group:"model" default:"1" placeholder:"1" help:"How much later."`
-	Metrics      string  `group:"model" enum:"counter,gauge" default:"counter" placeholder:"counter" help:"How the service tells its load: counter, gauge (over --metrics-window)."`
-	MetricsOf    string  `group:"model" name:"metrics-scope" enum:"service,replica" default:"service" placeholder:"service" help:"What a page speaks for: service, replica."`
-	Offered      bool    `group:"model" help:"The load is counted as it comes, as at a proxy in front, not as it is answered."`
-	MetricsEvery seconds `group:"model" default:"0" placeholder:"0" help:"Time from one scrape to the next; 0: each step reads the page itself."`
-	MetricsAge   seconds `group:"model" default:"0" placeholder:"0" help:"How old a value is when it can be seen."`
-	Window       seconds `group:"model" name:"metrics-window" default:"15" placeholder:"15" help:"What a gauge is a rate over."`
+	Capacity     rate     `group:"model" required:"" placeholder:"RPS" help:"Requests per second at which one replica is overloaded; autoscale stress --find-capacity measures it."`
+	Startup      seconds  `group:"model" default:"30" placeholder:"30" help:"Time from asking for a replica to its first answer."`
+	SLOLatency   seconds  `group:"model" name:"slo-latency" default:"0.5" placeholder:"0.5" help:"How long an answer may take; later ones are violated."`
+	Latency      seconds  `group:"model" default:"0" placeholder:"0" help:"How long an answer takes that waits for nothing."`
+	Queue        *rate    `group:"model" placeholder:"N" help:"Requests that may wait for each replica, others are dropped; default: what it answers in two seconds."`
+	Drain        seconds  `group:"model" default:"10" placeholder:"10" help:"How long a replica that leaves may finish what it holds."`
+	Moves        string   `group:"model" enum:"wait,at-once" default:"wait" placeholder:"wait" help:"When a raise ends: wait (its replicas answer, as on Compose), at-once (they were asked for, as on Kubernetes)."`
+	Retries      int      `group:"model" default:"1" placeholder:"1" help:"How often a dropped request is sent again."`
+	RetryAfter   seconds  `group:"model" default:"1" placeholder:"1" help:"How much later."`
+	Metrics      string   `group:"model" enum:"counter,gauge" default:"counter" placeholder:"counter" help:"How the service tells its load: counter, gauge (over --metrics-window)."`
+	MetricsOf    string   `group:"model" name:"metrics-scope" enum:"service,replica" default:"service" placeholder:"service" help:"What a page speaks for: service, replica."`
+	Offered      bool     `group:"model" help:"The load is counted as it comes, as at a proxy in front, not as it is answered."`
+	MetricsEvery seconds  `group:"model" default:"0" placeholder:"0" help:"Time from one scrape to the next; 0: each step reads the page itself."`
+	MetricsAge   seconds  `group:"model" default:"0" placeholder:"0" help:"How old a value is when it can be seen."`
+	Signs        []string `group:"model" name:"saturation" enum:"cpu,errors,inflight,none" default:"errors" placeholder:"errors" help:"What shows that replicas are at their end: cpu (of what each may use), errors (dropped requests, on the page), inflight (requests, on the page), none; several with commas."`
+	Window       seconds  `group:"model" name:"metrics-window" default:"15" placeholder:"15" help:"What a gauge is a rate over."`
 }
 
 // service is the model that the flags ask for.
@@ -62,6 +63,7 @@ func (c *simulatedService) service() sim.Service {
 		Retries: c.Retries, RetryAfter: time.Duration(c.RetryAfter),
 		Metrics: sim.Metrics{Each: c.MetricsOf == "replica", Offered: c.Offered, Every: time.Duration(c.MetricsEvery), Age: time.Duration(c.MetricsAge)},
 	}
+	s.Signs = sim.Signs{CPU: slices.Contains(c.Signs, "cpu"), Errors: slices.Contains(c.Signs, "errors"), InFlight: slices.Contains(c.Signs, "inflight")}
 	if c.Queue != nil {
 		s.Queue = float64(*c.Queue)
 	}
@@ -80,6 +82,8 @@ type numberFlags struct {
 	Tolerance *rate    `group:"number" placeholder:"0.1" help:"Share of the load above the target without a raise, and to spare after a lowering."`
 	MaxUp     *limit   `group:"number" placeholder:"N|N%" help:"Most replicas, or share of the current ones, that one raise adds."`
 	MaxDown   *limit   `group:"number" placeholder:"N|N%" help:"Most replicas, or share of the current ones, that go in one cooldown."`
+	Reversals *whole   `group:"number" name:"max-reversals" placeholder:"6" help:"Changes of direction in an hour before the cooldown is lengthened; 0: any number."`
+	InFlight  *rate    `group:"number" name:"inflight-target" placeholder:"N" help:"Requests one replica may be answering at once, before it counts as saturated; with --saturation=inflight."`
 	Interval  *seconds `group:"number" placeholder:"15" help:"Time from one step to the next."`
 }
 
@@ -91,6 +95,8 @@ func (f numberFlags) over(s sim.Setting) sim.Setting {
 	given(&s.Cooldown, f.Cooldown)
 	given(&s.Tolerance, f.Tolerance)
 	given(&s.Every, f.Interval)
+	given(&s.MaxReversals, f.Reversals)
+	given(&s.InFlight, f.InFlight)
 	if f.MaxUp != nil {
 		s.MaxUp = f.MaxUp.Limit
 	}
@@ -235,7 +241,7 @@ func checkSetting(s sim.Setting) error {
 
 // base is the policy that the flags say, over that of the configuration.
 func (c *simulateCommand) base() (sim.Setting, error) {
-	base := sim.Setting{Name: "autoscale", Every: 15 * time.Second, Policy: autoscale.Policy{Tolerance: 0.1, Cooldown: 2 * time.Minute, Mode: autoscale.Auto}}
+	base := sim.Setting{Name: "autoscale", Every: 15 * time.Second, Policy: autoscale.Policy{Tolerance: 0.1, Cooldown: 2 * time.Minute, MaxReversals: 6, Mode: autoscale.Auto}}
 	if c.Config != "" {
 		s, err := c.configured()
 		if err != nil {
@@ -276,7 +282,7 @@ func policyOf(text string, base sim.Setting) (sim.Setting, error) {
 		return base, err
 	}
 	if _, err := parser.Parse(args); err != nil {
-		return base, fmt.Errorf("--policy %q: %w; it may have --min, --max, --rps-target, --cooldown, --tolerance, --max-up, --max-down and --interval", text, err)
+		return base, fmt.Errorf("--policy %q: %w; it may have --min, --max, --rps-target, --cooldown, --tolerance, --max-up, --max-down, --max-reversals, --inflight-target and --interval", text, err)
 	}
 	s := f.over(base)
 	s.Name = strings.TrimSpace(name)

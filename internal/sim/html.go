@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/five-keys/autoscale/internal/chart"
@@ -200,11 +201,29 @@ func (r *Report) modelTable() chart.Table {
 	row("requests that may wait for each", "%.4g", s.Queue)
 	row("a dropped request is sent again", "%d times, each %s later", s.Retries, s.RetryAfter)
 	row("the load is seen", "%s, %s", choose(m.Offered, "as it comes", "as it is answered"), choose(m.Each, "on the page of each replica", "on one page"))
+	row("what shows replicas at their end", "%s", signs(s.Signs))
 	row("as", "%s", choose(m.Gauge, fmt.Sprintf("a rate over %s", m.Window), "a counter"))
 	row("scraped", "%s", choose(m.Every > 0, fmt.Sprintf("every %s, seen %s later", m.Every, m.Age), fmt.Sprintf("at each step, seen %s later", m.Age)))
 	row("the rate between recorded ones", "%s", choose(r.Load.Linear, "changes evenly", "stays"))
 	row("noise from second to second", "%s%s, seed %d", percent(r.Load.Noise), choose(r.Load.Poisson, " and Poisson arrivals", ""), r.Load.Seed)
 	return t
+}
+
+// signs are those that show, in words.
+func signs(s Signs) string {
+	var all []string
+	for _, one := range []struct {
+		shows bool
+		name  string
+	}{{s.CPU, "CPU"}, {s.Errors, "errors"}, {s.InFlight, "requests in flight"}} {
+		if one.shows {
+			all = append(all, one.name)
+		}
+	}
+	if all == nil {
+		return "nothing"
+	}
+	return strings.Join(all, ", ")
 }
 
 func choose(first bool, a, b string) string {

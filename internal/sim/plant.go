@@ -46,9 +46,8 @@ type replica struct {
 	number int
 	// from and ready are the ticks from which on it runs, and answers.
 	from, ready int64
-	// before is the share of each replica, of all that was answered, before it was
-	// ready.
-	before float64
+	// before is what had happened to each replica before it was ready.
+	before totals
 }
 
 // leaving are replicas that were told to leave at the same time.
@@ -78,7 +77,7 @@ func newPlant(s Service, epoch time.Time, count int, tick time.Duration) *Plant 
 		startup: ticks(s.Startup), drain: ticks(s.Drain),
 		retries: newRetries(s.Retries, ticks(s.RetryAfter)),
 	}
-	p.seen = newSeen(p.service.Metrics, tick)
+	p.seen = newSeen(s, tick)
 	past := max(p.startup, ticks(24*time.Hour))
 	for range count {
 		p.born++
@@ -107,7 +106,7 @@ func (p *Plant) Pass(requests float64) {
 		if n > 0 {
 			p.tally.used += all / (n * p.capacity)
 		}
-		p.seen.share(all, p.ready)
+		p.seen.share(all, 0, p.capacity, p.ready)
 	} else {
 		p.strain(f, requests, all)
 	}
@@ -122,14 +121,14 @@ func (p *Plant) Pass(requests float64) {
 		p.leave()
 	}
 	p.now++
-	p.seen.keep(p.now, p.tally)
+	p.seen.keep(p.now, &p.tally)
 }
 
 // strain counts a tick in which requests waited, or were dropped.
 func (p *Plant) strain(f flow, requests, all float64) {
 	answered := p.queue + all - f.dropped - f.queue
 	p.tally.answered += answered
-	p.seen.share(answered, p.ready)
+	p.seen.share(answered, f.dropped, p.capacity, p.ready)
 	if p.ready > 0 {
 		p.tally.used += min(1, answered/(float64(p.ready)*p.capacity))
 	}
@@ -143,7 +142,7 @@ func (p *Plant) strain(f flow, requests, all float64) {
 // begin has replicas answer from the tick on at which they are ready.
 func (p *Plant) begin() {
 	for p.ready < len(p.replicas) && p.replicas[p.ready].ready <= p.now {
-		p.replicas[p.ready].before = p.seen.each
+		p.replicas[p.ready].before = p.seen.now
 		p.ready++
 		p.running = nil
 	}

@@ -35,8 +35,22 @@ type Service struct {
 	// later. Retries are load, and count neither as requests nor as violated.
 	Retries    int
 	RetryAfter time.Duration
-	// Metrics is how its load is seen.
+	// Metrics is how its load is seen, and Signs what else shows that its replicas
+	// are at their end.
 	Metrics Metrics
+	Signs   Signs
+}
+
+// Signs are what shows that replicas are at the end of what they can. The zero
+// value shows nothing.
+type Signs struct {
+	// CPU is that of the replicas, as the engine tells it: all of what each may use
+	// at its capacity.
+	CPU bool
+	// Errors are the requests that were dropped, as the page counts them.
+	Errors bool
+	// InFlight is how many requests are being answered or wait, on the page.
+	InFlight bool
 }
 
 // Metrics is how the load of a service is seen. The zero value is a page with a

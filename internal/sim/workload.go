@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/five-keys/autoscale"
@@ -22,9 +23,8 @@ func (p *Plant) Read(context.Context, []autoscale.Replica) autoscale.Reading {
 	at := p.seen.scraped(p.now)
 	when := p.epoch.Add(time.Duration(at) * p.tick)
 	if !m.Each {
-		s := autoscale.Sample{Process: "page", Name: "page", Time: when, Verdict: autoscale.OK}
-		s.Value = p.seen.value(p.seen.all, at, 0, p.tick)
-		r.Samples = []autoscale.Sample{p.known(s, at)}
+		s := autoscale.Sample{Process: "page", Name: "page", Time: when, Verdict: autoscale.OK, InFlight: p.inFlight()}
+		r.Samples = []autoscale.Sample{p.known(p.seen.tell(s, at, totals{}, totals.all), at)}
 		return r
 	}
 	r.Scope = autoscale.ScopeReplica
@@ -34,8 +34,8 @@ func (p *Plant) Read(context.Context, []autoscale.Replica) autoscale.Reading {
 		if i >= p.ready || one.ready > at {
 			s.Verdict, s.Detail = autoscale.Unreachable, "it starts"
 		} else {
-			s.Value = p.seen.value(p.seen.ofEach, at, one.before, p.tick)
-			s = p.known(s, at)
+			s.InFlight = p.inFlight() / float64(p.ready)
+			s = p.known(p.seen.tell(s, at, one.before, totals.ofEach), at)
 		}
 		r.Samples = append(r.Samples, s)
 	}
@@ -46,9 +46,18 @@ func (p *Plant) Read(context.Context, []autoscale.Replica) autoscale.Reading {
 // could be taken.
 func (p *Plant) known(s autoscale.Sample, at int64) autoscale.Sample {
 	if at < 0 || at == 0 && p.service.Metrics.Gauge {
-		s.Value, s.Verdict, s.Detail = 0, autoscale.Absent, "nothing was scraped yet"
+		s.Value, s.Failed, s.Answered, s.InFlight = 0, 0, 0, 0
+		s.Verdict, s.Detail = autoscale.Absent, "nothing was scraped yet"
 	}
 	return s
+}
+
+// inFlight is how many requests wait or are being answered; 0 where nobody tells.
+func (p *Plant) inFlight() float64 {
+	if !p.service.Signs.InFlight {
+		return 0
+	}
+	return p.queue + p.seen.rate*p.service.Latency.Seconds()
 }
 
 // Observe tells what there is now.
@@ -66,7 +75,25 @@ func (p *Plant) Observe(context.Context) (autoscale.Replicas, error) {
 			}
 		}
 	}
+	if p.service.Signs.CPU {
+		p.running = p.measured(p.running)
+	}
 	return autoscale.Replicas{Current: len(p.replicas), Running: p.running, Settings: settings}, nil
+}
+
+// measured are the replicas with the processor time that each has used: as much as
+// there is, while it answers as much as it can.
+func (p *Plant) measured(running []autoscale.Replica) []autoscale.Replica {
+	running = slices.Clone(running) // whoever has asked before keeps what was told
+	now := p.Now()
+	for i, one := range p.replicas {
+		u := autoscale.Usage{Time: now, Cores: 1}
+		if i < p.ready {
+			u.CPU = time.Duration((p.seen.now.used - one.before.used) * float64(p.tick))
+		}
+		running[i].Usage = u
+	}
+	return running
 }
 
 // Set brings the plant to count replicas.
@@ -78,38 +105,56 @@ func (p *Plant) Set(_ context.Context, count int) (autoscale.Outcome, error) {
 	return autoscale.Outcome{Count: count}, nil
 }
 
+// totals are what has happened up to a tick.
+type totals struct {
+	answered, dropped         float64 // of all
+	eachAnswered, eachDropped float64 // of each replica that answers, since the beginning
+	used                      float64 // of each one's capacity, in ticks
+}
+
+// all are those of the service, ofEach those of a replica.
+func (t totals) all() (answered, dropped float64)    { return t.answered, t.dropped }
+func (t totals) ofEach() (answered, dropped float64) { return t.eachAnswered, t.eachDropped }
+
 // seen is what the page told, for as long back as it may be read.
 type seen struct {
 	metrics            Metrics
+	errors             bool
 	age, every, window int64
-	// all and ofEach are the totals at the end of each tick, of all and of each
-	// replica that answers, by tick modulo their length.
-	all, ofEach []float64
-	each        float64
+	tick               time.Duration
+	past               []totals // at the end of each tick, by tick modulo its length
+	now                totals
+	rate               float64 // of what was answered in the last tick, in requests/s
 }
 
-func newSeen(m Metrics, tick time.Duration) seen {
+func newSeen(s Service, tick time.Duration) seen {
 	ticks := func(d time.Duration) int64 { return int64((d + tick - 1) / tick) }
-	s := seen{metrics: m, age: ticks(m.Age), every: ticks(m.Every), window: ticks(m.Window)}
-	back := s.age + s.every + s.window + 2
-	s.all, s.ofEach = make([]float64, back), make([]float64, back)
-	return s
+	m := s.Metrics
+	all := seen{metrics: m, errors: s.Signs.Errors, tick: tick, age: ticks(m.Age), every: ticks(m.Every), window: ticks(m.Window)}
+	all.past = make([]totals, all.age+all.every+all.window+2)
+	return all
 }
 
-// share counts what was answered in a tick, the same for each that answers.
-func (s *seen) share(answered float64, ready int) {
-	if ready > 0 {
-		s.each += answered / float64(ready)
+// share counts what was answered and dropped in a tick, the same for each replica
+// that answers.
+func (s *seen) share(answered, dropped, capacity float64, ready int) {
+	s.rate = answered / s.tick.Seconds()
+	if ready == 0 {
+		return
 	}
+	n := float64(ready)
+	s.now.eachAnswered += answered / n
+	s.now.eachDropped += dropped / n
+	s.now.used += answered / (n * capacity)
 }
 
 // keep remembers the totals up to a tick.
-func (s *seen) keep(now int64, t tally) {
-	at := now % int64(len(s.all))
-	s.all[at], s.ofEach[at] = t.answered, s.each
+func (s *seen) keep(now int64, t *tally) {
+	s.now.answered, s.now.dropped = t.answered, t.dropped
 	if s.metrics.Offered {
-		s.all[at] = t.offered
+		s.now.answered = t.offered
 	}
+	s.past[now%int64(len(s.past))] = s.now
 }
 
 // scraped is the tick at which what can be seen now was scraped.
@@ -121,20 +166,32 @@ func (s *seen) scraped(now int64) int64 {
 	return at
 }
 
-// value is what a page told at a tick: of totals, without what came before.
-func (s *seen) value(totals []float64, at int64, before float64, tick time.Duration) float64 {
-	total := func(at int64) float64 {
-		if at <= 0 {
-			return 0
+// at are the totals at a tick.
+func (s *seen) at(at int64) totals {
+	if at <= 0 {
+		return totals{}
+	}
+	return s.past[at%int64(len(s.past))]
+}
+
+// tell is a sample with what a page told at a tick: of totals, since those before.
+func (s *seen) tell(sample autoscale.Sample, at int64, before totals, of func(totals) (answered, dropped float64)) autoscale.Sample {
+	answered, dropped := of(s.at(at))
+	from, fromDropped := of(before)
+	seconds := 1.0
+	if s.metrics.Gauge {
+		window := min(s.window, at)
+		if window <= 0 {
+			return sample
 		}
-		return totals[at%int64(len(totals))]
+		a, d := of(s.at(at - window))
+		from, fromDropped = max(from, a), max(fromDropped, d)
+		seconds = float64(window) * s.tick.Seconds()
 	}
-	if !s.metrics.Gauge {
-		return total(at) - before
+	sample.Value = (answered - from) / seconds
+	if s.errors {
+		sample.Failed = (dropped - fromDropped) / seconds
+		sample.Answered = sample.Value + sample.Failed
 	}
-	window := min(s.window, at)
-	if window <= 0 {
-		return 0
-	}
-	return (total(at) - max(total(at-window), before)) / (float64(window) * tick.Seconds())
+	return sample
 }

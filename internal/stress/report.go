@@ -72,6 +72,8 @@ type Report struct {
 	Seconds []Second `json:"seconds,omitempty"`
 	// Spectrum is the distribution of Latency.
 	Spectrum []Point `json:"spectrum,omitempty"`
+
+	latency *hdrhistogram.Histogram
 }
 
 // reportVersion grows when a field of the report changes its meaning.
@@ -83,7 +85,7 @@ func (r *run) report(sentFor time.Duration, line *timeline, began time.Duration,
 	out := &Report{
 		Version: reportVersion, URL: r.Target.URL.Redacted(), Requests: t.done, Errors: t.kinds, Examples: t.examples, Bytes: t.bytes,
 		Ended: ended, Duration: sentFor.Seconds(), Latency: timesOf(t.response), Service: timesOf(t.service), Late: timesOf(t.late),
-		CPU: (usage() - began).Seconds(), Seconds: line.points, Spectrum: spectrum(t.response),
+		CPU: (usage() - began).Seconds(), Seconds: line.points, Spectrum: spectrum(t.response), latency: t.response,
 	}
 	if r.queue != nil {
 		r.queue.end(ended)
@@ -118,6 +120,17 @@ func spectrum(h *hdrhistogram.Histogram) (points []Point) {
 func (r *Report) Failed() (n int64) {
 	for _, count := range r.Errors {
 		n += count
+	}
+	return n
+}
+
+// Later is how many requests took longer than d from the instant they were due, of
+// those whose times count.
+func (r *Report) Later(d time.Duration) (n int64) {
+	for _, bar := range r.latency.Distribution() {
+		if bar.From > int64(d/time.Microsecond) {
+			n += bar.Count
+		}
 	}
 	return n
 }

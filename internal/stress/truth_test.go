@@ -73,6 +73,16 @@ func TestStall(t *testing.T) {
 			c := curve(t, "const:200/60s")
 			c.Workers = workers
 			report := s.send(t, c)
+			slow := int64(0)
+			for _, ms := range truth {
+				if ms > 500 {
+					slow++
+				}
+			}
+			// Ten connections need a tenth of a second to work off what has queued.
+			if got := report.Later(500 * time.Millisecond); math.Abs(float64(got-slow)) > 0.02*float64(slow)+20 && workers == 300 || got < slow*98/100 || got > slow*5/4 {
+				t.Errorf("%d workers: %d took longer than 500 ms, want %d", workers, got, slow)
+			}
 			for q, got := range map[float64]float64{0.5: report.Latency.P50, 0.99: report.Latency.P99, 0.999: report.Latency.P999} {
 				// Ten connections need a tenth of a second to work off what has queued.
 				want := exact(truth, q)
