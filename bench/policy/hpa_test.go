@@ -71,9 +71,9 @@ func alike(t *testing.T, seed uint64) {
 			Behavior: usualBehavior(),
 		},
 	})
-	factory := informers.NewSharedInformerFactory(client, 0)
+	factory := informers.NewSharedInformerFactory(client, 24*time.Hour) // without a time it waits for a channel outside of the bubble
 	r.pods = factory.Core().V1().Pods().Informer().GetIndexer()
-	mapper := apimeta.NewDefaultRESTMapper(nil)
+	mapper := apimeta.NewDefaultRESTMapper([]schema.GroupVersion{{Group: "apps", Version: "v1"}})
 	mapper.Add(schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, apimeta.RESTScopeNamespace)
 	controller := podautoscaler.NewHorizontalController(ctx, client.CoreV1(), r.scales(), client.AutoscalingV2(), mapper, r,
 		factory.Autoscaling().V2().HorizontalPodAutoscalers(), factory.Core().V1().Pods(), hpaEvery, hpaWindow, hpaTolerance, 5*time.Minute, 30*time.Second)
@@ -133,11 +133,11 @@ func (r *real) GetRawMetric(string, string, labels.Selector, labels.Selector) (m
 	case 0:
 		r.load *= 0.3 + 2*r.random.Float64()
 	case 1:
-		r.load *= 0.5
+		r.load /= 0.3 + 2*r.random.Float64()
 	default:
 		r.load *= 0.95 + 0.1*r.random.Float64()
 	}
-	r.load = min(max(r.load, 5), 1900)
+	r.load = min(max(r.load, 20), 1900)
 	r.ready = min(r.count, max(1, r.ready+r.random.IntN(r.count-r.ready+1)))
 	each := int64(r.load * 1000 / float64(r.ready))
 	info := metrics.PodMetricsInfo{}

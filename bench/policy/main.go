@@ -206,7 +206,7 @@ func (c comparison) contestants(first float64) (all []peer) {
 		add("AWS", newAWS(rps, c.most()), awsPeriod, awsPeriod)
 		add("seed", newSeed(rps, c.most()), 15*time.Second, 15*time.Second)
 		ours := sim.ByPolicy("autoscale", autoscale.Policy{
-			Min: 1, Max: c.most(), Target: rps, Tolerance: 0.1, Cooldown: 2 * time.Minute, Mode: autoscale.Auto,
+			Min: 1, Max: c.most(), Target: rps, Tolerance: 0.1, Cooldown: 2 * time.Minute, MaxReversals: 6, Mode: autoscale.Auto,
 		}, 15*time.Second, first)
 		ours.First = 15 * time.Second
 		all = append(all, peer{ours, ours.Name, target})
