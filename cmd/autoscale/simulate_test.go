@@ -149,16 +149,17 @@ func TestSimulateRecommend(t *testing.T) {
 }
 
 // TestSimulateSaturated: a target that is never exceeded, since no more is answered,
-// is warned of.
+// is warned of, unless something else shows that the replicas are at their end.
 func TestSimulateSaturated(t *testing.T) {
-	load := writeLoad(t)
-	s := readSimulation(t, "--trace", load, "--capacity=50", "--min=1", "--max=30", "--rps-target=48")
+	args := []string{"--trace", writeLoad(t), "--capacity=50", "--min=1", "--max=30", "--rps-target=48"}
+	s := readSimulation(t, append(args, "--saturation=none")...)
 	if len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "hardly ever raises") || s.Policies[0].Violated < 0.5 {
 		t.Errorf("%+v", s)
 	}
-	s = readSimulation(t, "--trace", load, "--capacity=50", "--min=1", "--max=30", "--rps-target=48", "--offered")
-	if len(s.Warnings) != 0 || s.Policies[0].Violated > 0.2 {
-		t.Errorf("%+v", s)
+	for _, more := range [][]string{{"--offered"}, {"--saturation=errors"}, {"--saturation=cpu,errors"}, {"--saturation=inflight", "--inflight-target=20"}, {"--saturation=cpu", "--metrics-scope=replica"}} {
+		if s = readSimulation(t, append(args, more...)...); len(s.Warnings) != 0 || s.Policies[0].Violated > 0.2 {
+			t.Errorf("%q: %+v", more, s)
+		}
 	}
 }
 

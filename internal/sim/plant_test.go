@@ -301,3 +301,39 @@ func TestServiceValidate(t *testing.T) {
 		}
 	}
 }
+
+// TestPlantShows: what replicas at their end show, on their pages and to the engine.
+func TestPlantShows(t *testing.T) {
+	for _, each := range []bool{false, true} {
+		s := service()
+		s.Signs = Signs{CPU: true, Errors: true, InFlight: true}
+		s.Metrics.Each, s.Latency, s.Retries = each, 20*time.Millisecond, 0
+		p := NewPlant(s, Epoch(), 2)
+		pass(p, 60, 50)
+		sum := func() (n autoscale.Sample, cpu time.Duration) {
+			for _, one := range p.Read(t.Context(), nil).Samples {
+				n.Value, n.Failed, n.Answered, n.InFlight = n.Value+one.Value, n.Failed+one.Failed, n.Answered+one.Answered, n.InFlight+one.InFlight
+			}
+			there, err := p.Observe(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, one := range there.Running {
+				if one.Usage.Cores != 1 || !one.Usage.Time.Equal(p.Now()) {
+					t.Errorf("%+v", one.Usage)
+				}
+				cpu += one.Usage.CPU
+			}
+			return n, cpu
+		}
+		calm, half := sum()
+		if calm.Failed != 0 || !near(calm.Answered, 3000) || !near(calm.InFlight, 1) || half.Round(time.Millisecond) != time.Minute {
+			t.Errorf("each %t: half full %+v, %s", each, calm, half)
+		}
+		pass(p, 60, 300)
+		full, all := sum()
+		if failed := full.Failed - calm.Failed; !near(failed, 60*200-200) || !near(full.Answered-full.Failed, full.Value) || !near(full.InFlight, 202) || (all-half).Round(time.Millisecond) != 2*time.Minute {
+			t.Errorf("each %t: full %+v, %s", each, full, all-half)
+		}
+	}
+}

@@ -90,7 +90,7 @@ func (r *Report) Warnings() (all []string) {
 		all = append(all, fmt.Sprintf("%s are violated even with all --max replicas: they are too few for this load", percent(v)))
 	}
 	for _, s := range r.Settings {
-		if above := s.Target * (1 + s.Tolerance); !r.Service.Metrics.Offered && above >= r.Service.Capacity {
+		if above := s.Target * (1 + s.Tolerance); !r.Service.Metrics.Offered && r.Service.Signs == (Signs{}) && above >= r.Service.Capacity {
 			all = append(all, fmt.Sprintf("%s raises above %s a replica, and one answers %s at most: with --rps-target=%v it hardly ever raises; give less than %.3g",
 				s.Name, rps(above), rps(r.Service.Capacity), s.Target, r.Service.Capacity*(1-spare)/(1+s.Tolerance)))
 		}
