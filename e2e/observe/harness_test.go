@@ -190,7 +190,12 @@ func free(t *testing.T) string {
 // start starts a Prometheus with our rules that scrapes targets every second.
 func start(t *testing.T, targets ...string) *prometheus {
 	t.Helper()
-	dir := t.TempDir()
+	return startIn(t, t.TempDir(), targets...)
+}
+
+// startIn is start with what lies in the folder data of dir.
+func startIn(t *testing.T, dir string, targets ...string) *prometheus {
+	t.Helper()
 	path, err := filepath.Abs(rules)
 	if err != nil {
 		t.Fatal(err)
