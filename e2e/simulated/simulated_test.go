@@ -102,10 +102,15 @@ func TestSimulatedAgainstReal(t *testing.T) {
 		}
 	}
 	t.Logf("mean  %14.2f%%  %8.2f%%  %22.0f  %9.0f", 100*sums[0], 100*sums[1], 3600*sums[2], 3600*sums[3])
-	if sums[0] == 0 || math.Abs(sums[1]-sums[0]) > max(0.03, 0.4*sums[0]) {
+	// One seed of 40 s, on a machine that may be busy, tells only what is quite wrong.
+	near, nearHours := max(0.1, 0.7*sums[0]), 0.3
+	if all {
+		near, nearHours = max(0.03, 0.4*sums[0]), 0.15
+	}
+	if sums[0] == 0 || math.Abs(sums[1]-sums[0]) > near {
 		t.Errorf("violated: %.4f in reality, %.4f simulated", sums[0], sums[1])
 	}
-	if math.Abs(sums[3]/sums[2]-1) > 0.15 {
+	if math.Abs(sums[3]/sums[2]-1) > nearHours {
 		t.Errorf("replica-hours: %.4f in reality, %.4f simulated", sums[2], sums[3])
 	}
 }
