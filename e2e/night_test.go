@@ -129,7 +129,7 @@ func (n *night) run() {
 	}
 	m := moved{d.Decision.At, d.Decision.From, d.Outcome.Count}
 	n.moves = append(n.moves, m)
-	if m.to < m.from {
+	if m.to < m.from && d.Decision.To < m.from { // and not others, meanwhile
 		n.lowered(m, d.Decision.Verdict)
 	}
 }
