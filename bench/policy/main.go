@@ -37,6 +37,7 @@ type comparison struct {
 	seeds    int
 	sweep    bool
 	answered bool
+	generate string
 }
 
 func main() {
@@ -49,6 +50,7 @@ func main() {
 	flag.IntVar(&c.seeds, "seeds", 5, "how often each is repeated, with other noise")
 	flag.BoolVar(&c.sweep, "sweep", false, "look for what each costs at equal violations, over many targets")
 	flag.BoolVar(&c.answered, "answered", false, "measure the requests that are answered, not those that come")
+	flag.StringVar(&c.generate, "generate", "", "write the generated loads into this folder, which is there, and do no more")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -59,6 +61,9 @@ func main() {
 }
 
 func (c comparison) run(ctx context.Context) error {
+	if c.generate != "" {
+		return generate(c.generate)
+	}
 	if c.traces == "" {
 		return errors.New("-traces is missing: name a folder of CSV files with seconds_since_start,rps, or one of them")
 	}
