@@ -181,7 +181,7 @@ func (s *Source) absence(index int, f Found, media string) string {
 	case f.Named > 0:
 		text = fmt.Sprintf("none of the %d series of %s fits the selector", f.Named, name)
 	case index == 0 && len(s.wanted) > 1:
-		text = fmt.Sprintf("the page has no %s, nor %s", name, strings.Join(fallbacks(), ", "))
+		text = fmt.Sprintf("the page has no %s, nor %s", name, strings.Join(s.others(), ", "))
 	default:
 		text = "the page has no " + name
 	}
@@ -199,6 +199,15 @@ func (s *Source) absence(index int, f Found, media string) string {
 		text += "; the answer calls itself " + media
 	}
 	return text
+}
+
+// others are the names that are tried after the first.
+func (s *Source) others() []string {
+	var names []string
+	for _, w := range s.wanted[1:] {
+		names = append(names, w.Name)
+	}
+	return names
 }
 
 // sameStart is how far a process's own start time may lie from that of its

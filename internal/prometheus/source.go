@@ -20,8 +20,12 @@ import (
 // DefaultMetric is the metric that is read where none is stated.
 const DefaultMetric = "http_requests_per_second"
 
-// fallbacks are the names that are tried in order where DefaultMetric is absent.
-func fallbacks() []string {
+// Fallbacks are the names that are tried in order where a metric is absent: those
+// of DefaultMetric, and none of any other.
+func Fallbacks(metric string) []string {
+	if metric != DefaultMetric {
+		return nil
+	}
 	return []string{"requests_per_second", "http_requests_rps", "rps"}
 }
 
@@ -35,8 +39,10 @@ type Config struct {
 	// settle it at each read.
 	Scope string
 	// Metric is the metric's name with an optional selector; "" is DefaultMetric.
-	// That one has names which are tried where it is absent.
 	Metric string
+	// Others are the names that are tried in order where Metric is absent, each with
+	// its selector. nil are Fallbacks of Metric.
+	Others []string
 	// InFlight is the gauge of the requests that are being answered, with an optional
 	// selector; "" for none.
 	InFlight string
@@ -137,10 +143,21 @@ func (s *Source) setMetric() error {
 		return fmt.Errorf("--rps-metric: %w", err)
 	}
 	s.wanted = []Selector{selector}
-	if selector.String() == DefaultMetric {
-		for _, name := range fallbacks() {
-			s.wanted = append(s.wanted, Selector{Name: name})
-		}
+	others := s.config.Others
+	if others == nil {
+		others = Fallbacks(selector.String())
+	}
+	most := maxWanted - 3 // the metric itself and the process's two
+	if s.config.InFlight != "" {
+		most--
+	}
+	if len(others) > most {
+		return fmt.Errorf("%d other names for %s; at most %d can be tried", len(others), selector, most)
+	}
+	for _, name := range others {
+		other := selector
+		other.Name = name
+		s.wanted = append(s.wanted, other)
 	}
 	return nil
 }
