@@ -5,7 +5,7 @@ SHELL := bash
 # fuzztime is how long each fuzz target runs under "make fuzz".
 fuzztime ?= 10m
 
-.PHONY: help build check test test-all bench fuzz soak release demo demo-docker picture cluster
+.PHONY: help build image check test test-all bench fuzz soak release demo demo-docker picture cluster
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,17 +13,24 @@ help: ## print this
 build: ## bin/autoscale for this machine
 	CGO_ENABLED=0 go build -trimpath -o bin/autoscale ./cmd/autoscale
 
+image: ## autoscale-adapter:latest, the image of the Kubernetes adapter
+	mkdir -p bin/image && cp deploy/kubernetes/Dockerfile bin/image/
+	cd cmd/autoscale-adapter && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o ../../bin/image/autoscale-adapter .
+	docker build -t autoscale-adapter:latest bin/image
+
 check: ## format, vet, staticcheck, layers, tidiness
 	build/check
 
 test: ## check, unit tests with -race, and the product on a real Docker Engine (sets one up by itself)
 	build/check
 	go test -race ./...
+	cd cmd/autoscale-adapter && CGO_ENABLED=0 go test ./...
 	e2e/run
 
 test-all: ## test, and the long fault tables, both Compose versions, fuzz seeds, benchmarks
 	build/check
 	go test -race -count=1 ./...
+	cd cmd/autoscale-adapter && CGO_ENABLED=0 go test -count=1 ./...
 	AUTOSCALE_E2E=all e2e/run
 	$(MAKE) soak
 	$(MAKE) fuzz fuzztime=30s

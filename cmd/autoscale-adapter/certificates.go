@@ -15,6 +15,9 @@ import (
 	registration "k8s.io/kube-aggregator/pkg/client/clientset_generated/clientset/typed/apiregistration/v1"
 )
 
+// errNoAPI is the error of an API that the cluster does not have, or not yet.
+var errNoAPI = errors.New("there is none")
+
 // lookAgain is how often certificates are looked at.
 const lookAgain = 30 * time.Second
 
@@ -31,6 +34,7 @@ type certificates struct {
 	serving     *serving
 
 	pending pair   // is served once the API servers had time to learn of it
+	known   bool   // some API of the cluster is ours
 	told    string // the last failure that was logged
 }
 
@@ -52,8 +56,12 @@ func (c *certificates) look(ctx context.Context) error {
 	}
 	c.pending = p
 	var failed []error
+	c.known = false
 	for _, name := range c.apiServices {
-		if err := c.register(ctx, name, trusted); err != nil {
+		switch err := c.register(ctx, name, trusted); {
+		case err == nil:
+			c.known = true
+		case !errors.Is(err, errNoAPI):
 			failed = append(failed, fmt.Errorf("APIService %s: %w", name, err))
 		}
 	}
@@ -107,7 +115,7 @@ func (c *certificates) stored(ctx context.Context) (p pair, trusted []byte, err 
 func (c *certificates) register(ctx context.Context, name string, trusted []byte) error {
 	api, err := c.apis.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil // it is not installed, or not any more
+		return errNoAPI
 	}
 	if err != nil {
 		return err

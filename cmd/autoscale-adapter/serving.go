@@ -146,11 +146,9 @@ var errForeign = errors.New("it is served by another")
 func (c *certificates) keep(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := lookAgain
-		if err := c.look(ctx); err != nil {
+		err := c.look(ctx)
+		if c.tell(err); err != nil || !c.known {
 			wait = retry
-			c.tell(err)
-		} else {
-			c.tell(nil)
 		}
 		select {
 		case <-ctx.Done():

@@ -10,9 +10,9 @@ import (
 	"github.com/five-keys/autoscale"
 )
 
-// outdated is how many intervals old a value may be before it is left out: more
-// than one says that the pods are not read as they should be.
-const outdated = 2
+// outdated is how many intervals old a value may be before it is left out, as a
+// sample with a timestamp of its own.
+const outdated = 3
 
 // Values are the loads of those of the pods that have one, and whether anybody asks
 // for the metric. What is in doubt is left out.
