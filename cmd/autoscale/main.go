@@ -43,6 +43,7 @@ type cli struct {
 	Resume   resumeCommand   `cmd:"" help:"End a pause or a hold."`
 	Demo     demoCommand     `cmd:"" help:"See it at work within a minute: a load, a service and its replicas, on this machine, with nothing but this program."`
 	Notify   notifyCommand   `cmd:"" help:"Try where it tells what happens."`
+	Adapter  adapterCommand  `cmd:"" help:"Print, install and remove the adapter that serves requests per second to HorizontalPodAutoscalers."`
 	Stress   stressCommand   `cmd:"" help:"Send load to an HTTP server and measure what comes of it."`
 	Simulate simulateCommand `cmd:"" help:"What a policy would have cost on recorded load, and how many requests would have waited too long."`
 	Schema   schemaCommand   `cmd:"" help:"Print the JSON Schema of autoscale.yaml, by which editors complete it."`

@@ -49,7 +49,7 @@ func (w *Workload) servesRequests(ctx context.Context) (*Problem, error) {
 	k, name := w.kubectl, w.cfg.Metric.Name
 	unserved := func(why string) *Problem {
 		return &Problem{Code: CodeMetricUnserved, Fact: why + ": " + blind,
-			Remedy: "serve it with prometheus-adapter or KEDA, as docs/kubernetes.md says"}
+			Remedy: "have it served: autoscale adapter install, or prometheus-adapter, as docs/kubernetes.md says"}
 	}
 	var group struct {
 		Preferred struct{ Version string } `json:"preferredVersion"`
