@@ -64,9 +64,18 @@ func gauge(w io.Writer, rps float64) {
 	fmt.Fprintf(w, "# TYPE http_requests_per_second gauge\nhttp_requests_per_second %v\n", rps)
 }
 
+// long skips one of the long fault tables where they were not asked for.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("AUTOSCALE_E2E") != "all" {
+		t.Skip("a long fault table; make test-all runs it")
+	}
+}
+
 // A pod that lies or does not answer, at a load that asks for the four replicas
 // that run: nothing is lowered, and it counts again once it is well.
 func TestAdapterPodFaults(t *testing.T) {
+	long(t)
 	n := newNamespace(t)
 	port := freePort(t)
 	n.deployment("app", 4, pods{port: port})
@@ -182,6 +191,7 @@ func TestAdapterCounterResets(t *testing.T) {
 // The adapter itself: killed, replaced, two of it; certificates made anew; the API
 // taken over by another; the API server restarted.
 func TestAdapterOwnFaults(t *testing.T) {
+	long(t)
 	n := newNamespace(t)
 	port := freePort(t)
 	n.deployment("app", 4, pods{port: port})
