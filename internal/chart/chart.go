@@ -76,6 +76,8 @@ type Series struct {
 	Dashed bool `json:"dashed,omitempty"`
 	// Fill fills the area below.
 	Fill bool `json:"fill,omitempty"`
+	// Joined has no gaps where values are missing.
+	Joined bool `json:"joined,omitempty"`
 	// Colour is one of "load", "want", "fast", "slow", "bad", "replicas".
 	Colour string `json:"colour"`
 }

@@ -134,6 +134,7 @@ function lines(c) {
     scale: s.right ? "right" : "y", stroke: s.beside ? undefined : colour(s.colour), width: s.beside ? 0 : s.dashed || s.fill ? 1.5 : 2,
     dash: s.dashed ? [6, 4] : undefined,
     fill: s.fill ? colour(s.colour) + "22" : undefined,
+    spanGaps: Boolean(s.joined),
     paths: s.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
     points: { show: c.x.length < 40 && !s.steps },
     value: (u, v, at, i) => (i == null ? "" : number(v, s.right ? c.right : c.unit)),

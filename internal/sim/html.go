@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +30,13 @@ func (r *Report) WriteHTML(out io.Writer, when time.Time) error {
 		Subtitle: fmt.Sprintf("Simulated on %s: %s of load. %s", when.Format("2 January 2006 15:04 -0700"), long(r.Length), r.model()),
 		Warnings: r.Warnings(),
 		Facts:    r.facts(),
-		Charts:   []chart.Chart{r.replicasChart(), r.violatedChart()},
+		Charts:   []chart.Chart{r.replicasChart()},
 		Tables:   []chart.Table{r.scoreTable()},
+	}
+	if r.anyViolated() {
+		page.Charts = append(page.Charts, r.violatedChart())
+	} else {
+		page.Notes = append(page.Notes, "No request was violated by what is compared.")
 	}
 	if c := r.Choice; c != nil {
 		page.Notes = append(page.Notes, r.choiceNotes()...)
@@ -38,8 +45,16 @@ func (r *Report) WriteHTML(out io.Writer, when time.Time) error {
 		page.Charts = append(page.Charts, r.curveChart())
 		page.Tables = append(page.Tables, r.triedTable())
 	}
-	page.Tables = append(page.Tables, r.worstTable(), r.modelTable())
+	if worst := r.worstTable(); len(worst.Rows) > 0 {
+		page.Tables = append(page.Tables, worst)
+	}
+	page.Tables = append(page.Tables, r.modelTable())
 	return page.Write(out)
+}
+
+// anyViolated reports whether any request was, by what is compared.
+func (r *Report) anyViolated() bool {
+	return slices.ContainsFunc(r.shown(), func(s Score) bool { return s.ViolatedShare > 0 })
 }
 
 // choiceNotes say what is recommended, and how sure that is.
@@ -125,27 +140,57 @@ func (r *Report) violatedChart() chart.Chart {
 // axis of powers.
 const curveFloor = 1e-4
 
+// onCurve is a share on the axis of the curve.
+func onCurve(share float64) chart.Number { return chart.Number(math.Max(curveFloor, 100*share)) }
+
+// curveChart has the settings that were tried as a curve, and those that are
+// compared as a point each.
 func (r *Report) curveChart() chart.Chart {
 	c := chart.Chart{
-		Title: "Cost against violations", Hint: "Each point is a setting than which none that was tried is both cheaper and violates less. The vertical lines are what is compared.",
+		Title: "Cost against violations",
+		Hint: "Each point of the curve is a setting than which none that was tried is both cheaper and violates less; the others are what is compared. " +
+			fmt.Sprintf("What violates %v %% or less, or nothing, stands on that line.", curveFloor),
 		XName: "cost, as a multiple of the clairvoyant's", Unit: "% violated", Log: true,
-		Series: []chart.Series{{Name: "violated", Colour: "load"}},
 	}
+	type point struct {
+		Score
+		series int
+	}
+	var points []point
+	add := func(name, colour string, dots ...Score) {
+		for _, s := range dots {
+			points = append(points, point{s, len(c.Series)})
+		}
+		c.Series = append(c.Series, chart.Series{Name: name, Colour: colour, Joined: true})
+	}
+	var front []Score
 	for _, t := range r.front() {
-		c.X = append(c.X, t.Score.CostRatio)
-		c.Series[0].Values = append(c.Series[0].Values, chart.Number(math.Max(curveFloor, 100*t.Score.ViolatedShare)))
+		front = append(front, t.Score)
+	}
+	add("tried", "load", front...)
+	for i, s := range r.shown() {
+		if s.Name != "clairvoyant" {
+			add(s.Name, colour(s, i), s)
+		}
+	}
+	slices.SortStableFunc(points, func(a, b point) int { return cmp.Compare(a.CostRatio, b.CostRatio) })
+	for _, p := range points {
+		last := len(c.X) - 1
+		if last < 0 || c.X[last] != p.CostRatio {
+			last++
+			c.X = append(c.X, p.CostRatio)
+			for i := range c.Series {
+				c.Series[i].Values = append(c.Series[i].Values, chart.Number(math.NaN()))
+			}
+		}
+		c.Series[p.series].Values[last] = onCurve(p.ViolatedShare)
 	}
 	if r.Recommend > 0 {
 		asked := chart.Series{Name: "asked for", Colour: "bad", Dashed: true, Steps: true}
 		for range c.X {
-			asked.Values = append(asked.Values, chart.Number(100*r.Recommend))
+			asked.Values = append(asked.Values, onCurve(r.Recommend))
 		}
 		c.Series = append(c.Series, asked)
-	}
-	for _, s := range r.shown() {
-		if s.Name != "clairvoyant" {
-			c.Marks = append(c.Marks, chart.Mark{X: s.CostRatio, Name: s.Name})
-		}
 	}
 	return c
 }
@@ -156,9 +201,9 @@ func (r *Report) scoreTable() chart.Table {
 		flags := ""
 		switch {
 		case i < len(r.Settings):
-			flags = r.Settings[i].Flags()
+			flags = twoLines(r.Settings[i])
 		case s.Name == "recommended":
-			flags = r.Choice.Flags()
+			flags = twoLines(r.Choice.Setting)
 		}
 		t.Rows = append(t.Rows, []string{
 			s.Name, percent(s.ViolatedShare), percent(s.DroppedShare), fmt.Sprintf("%.1f", s.ReplicaHours), fmt.Sprintf("%.2f", s.CostRatio),
@@ -167,6 +212,9 @@ func (r *Report) scoreTable() chart.Table {
 	}
 	return t
 }
+
+// twoLines are the flags of a setting, where there is little room.
+func twoLines(s Setting) string { return strings.Replace(s.Flags(), " --min", "\n--min", 1) }
 
 func (r *Report) triedTable() chart.Table {
 	t := chart.Table{Title: "What it costs to violate less", Head: []string{"violated", "replica-hours", "× clairvoyant", "flags"}}
@@ -199,7 +247,7 @@ func (r *Report) modelTable() chart.Table {
 	row("it finishes what it holds within", "%s", s.Drain)
 	row("an answer takes, without waiting", "%s", s.Latency)
 	row("requests that may wait for each", "%.4g", s.Queue)
-	row("a dropped request is sent again", "%d times, each %s later", s.Retries, s.RetryAfter)
+	row("a dropped request is sent again", "%s", sentAgain(s))
 	row("the load is seen", "%s, %s", choose(m.Offered, "as it comes", "as it is answered"), choose(m.Each, "on the page of each replica", "on one page"))
 	row("what shows replicas at their end", "%s", signs(s.Signs))
 	row("as", "%s", choose(m.Gauge, fmt.Sprintf("a rate over %s", m.Window), "a counter"))
@@ -207,6 +255,17 @@ func (r *Report) modelTable() chart.Table {
 	row("the rate between recorded ones", "%s", choose(r.Load.Linear, "changes evenly", "stays"))
 	row("noise from second to second", "%s%s, seed %d", percent(r.Load.Noise), choose(r.Load.Poisson, " and Poisson arrivals", ""), r.Load.Seed)
 	return t
+}
+
+// sentAgain says how often a dropped request is sent again, in words.
+func sentAgain(s Service) string {
+	switch s.Retries {
+	case 0:
+		return "never"
+	case 1:
+		return fmt.Sprintf("once, %s later", s.RetryAfter)
+	}
+	return fmt.Sprintf("%d times, each %s later", s.Retries, s.RetryAfter)
 }
 
 // signs are those that show, in words.

@@ -170,6 +170,8 @@ func long(d time.Duration) string {
 		return fmt.Sprintf("%.3g days", d.Hours()/24)
 	case d >= 2*time.Hour:
 		return fmt.Sprintf("%.3g hours", d.Hours())
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.3g seconds", d.Seconds())
 	}
 	return fmt.Sprintf("%.3g minutes", d.Minutes())
 }
