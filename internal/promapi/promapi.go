@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -21,6 +22,7 @@ import (
 // Client asks one server.
 type Client struct {
 	// Server is its URL, with user and password where it wants them, without /api/v1.
+	// A query of its own, such as Thanos's ?dedup=false, is sent along.
 	Server url.URL
 	// HTTP sends the requests, and bounds what comes back.
 	HTTP *http.Client
@@ -86,7 +88,9 @@ func seconds(t time.Time) string {
 // one lets pass.
 func (c Client) ask(ctx context.Context, page string, form url.Values) (Answer, error) {
 	at := c.Server.JoinPath("api/v1", page)
-	at.RawQuery = form.Encode()
+	all := c.Server.Query()
+	maps.Copy(all, form)
+	at.RawQuery = all.Encode()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
 	if err != nil {
 		return Answer{}, err

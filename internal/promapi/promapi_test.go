@@ -26,7 +26,7 @@ func server(t *testing.T, status int, text string) (Client, *[]*http.Request) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.User = url.UserPassword("me", "secret")
+	u.User, u.RawQuery = url.UserPassword("me", "secret"), "dedup=false&query=none"
 	return Client{Server: *u, HTTP: s.Client()}, &asked
 }
 
@@ -49,8 +49,8 @@ func TestAsks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, want := range []map[string]string{
-		{"": "/under/a/path/api/v1/query_range", "query": `sum(rate(a{b="c&d"}[1m]))`, "start": "1700000000.250000000", "end": "1700003600.250000000", "step": "1.5", "timeout": "1m0s"},
-		{"": "/under/a/path/api/v1/query", "query": "up", "timeout": "5s"},
+		{"": "/under/a/path/api/v1/query_range", "query": `sum(rate(a{b="c&d"}[1m]))`, "start": "1700000000.250000000", "end": "1700003600.250000000", "step": "1.5", "timeout": "1m0s", "dedup": "false"},
+		{"": "/under/a/path/api/v1/query", "query": "up", "timeout": "5s", "dedup": "false"},
 	} {
 		r := (*asked)[i]
 		for name, value := range want {

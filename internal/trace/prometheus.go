@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type Range struct {
 	// From, To and Step say for which instants it is evaluated.
 	From, To time.Time
 	Step     time.Duration
+
+	within time.Duration // 0 is pageWithin
 }
 
 // pagePoints is how many instants are asked for at a time; a server gives at most
@@ -81,23 +84,23 @@ func (r Range) client() (promapi.Client, error) {
 	if err != nil || address.Host == "" {
 		return promapi.Client{}, errors.New("prometheus: the server's address is no URL (it is not shown, as it may hold a password)")
 	}
-	return promapi.Client{Server: *address, HTTP: &http.Client{Transport: sending{headers, address.Host}}}, nil
+	return promapi.Client{Server: *address, HTTP: &http.Client{Transport: sending{headers, address.Scheme, address.Host}}}, nil
 }
 
 // maxPage bounds a server's answer, in bytes: 10,000 instants of some hundred series.
 const maxPage = 256 << 20
 
 // sending sends headers with each request to a host. They may be secret, so that no
-// other host is asked, whatever that one says.
+// other host is asked, whatever that one says, nor the same without TLS.
 type sending struct {
-	headers http.Header
-	host    string
+	headers      http.Header
+	scheme, host string
 }
 
 // RoundTrip sends a request with the headers.
 func (s sending) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Host != s.host {
-		return nil, fmt.Errorf("the server leads to another host, %s; if that is right, name it instead", r.URL.Host)
+	if r.URL.Host != s.host || r.URL.Scheme != s.scheme {
+		return nil, fmt.Errorf("the server leads elsewhere, to %s://%s; if that is right, name it instead", r.URL.Scheme, r.URL.Host)
 	}
 	r = r.Clone(r.Context())
 	maps.Copy(r.Header, s.headers)
@@ -119,11 +122,16 @@ const pageWithin = time.Minute
 
 // page asks for some of the instants.
 func (r Range) page(ctx context.Context, server promapi.Client, from, to time.Time) ([]at, error) {
-	answer, err := server.Range(ctx, r.Query, from, to, r.Step, pageWithin)
+	within := cmp.Or(r.within, pageWithin)
+	limited, cancel := context.WithTimeout(ctx, 2*within) // as long again to send what it found
+	defer cancel()
+	answer, err := server.Range(limited, r.Query, from, to, r.Step, within)
 	if wrapped, ok := errors.AsType[*url.Error](err); ok { // its text shows the URL
 		err = wrapped.Err
 	}
 	switch {
+	case err != nil && ctx.Err() == nil && limited.Err() != nil:
+		return nil, fmt.Errorf("prometheus: query %s: no whole answer within %s; ask for a shorter time, or for larger steps", r.Query, 2*within)
 	case err != nil:
 		return nil, fmt.Errorf("prometheus: query %s: %w", r.Query, err)
 	case len(answer.Warnings) > 0:

@@ -142,9 +142,42 @@ func TestRangeElsewhere(t *testing.T) {
 		for _, err := range r.Rates(t.Context()) {
 			failed = err
 		}
-		if failed == nil || !strings.Contains(failed.Error(), "leads to another host") || strings.Contains(failed.Error(), "secret") || len(*asked) > 0 {
+		if failed == nil || !strings.Contains(failed.Error(), "the server leads elsewhere") || strings.Contains(failed.Error(), "secret") || len(*asked) > 0 {
 			t.Errorf("%d: %v, asked %v", status, failed, *asked)
 		}
 		leads.Close()
+	}
+}
+
+// TestRangeDowngraded: what may be secret is not sent without TLS to a server that was
+// named with it.
+func TestRangeDowngraded(t *testing.T) {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://prometheus.example/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := sending{http.Header{"X-Scope": {"secret"}}, "https", "prometheus.example"}.RoundTrip(r)
+	if err == nil {
+		response.Body.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "leads elsewhere, to http://prometheus.example") {
+		t.Error(err)
+	}
+}
+
+// TestRangeHangs: a server that takes the question and never answers is given up.
+func TestRangeHangs(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+	}))
+	defer s.Close()
+	begin := time.Unix(1_800_000_000, 0)
+	r := Range{URL: s.URL, Query: "x", From: begin, To: begin.Add(time.Minute), Step: 15 * time.Second, within: time.Millisecond}
+	var failed error
+	for _, err := range r.Rates(t.Context()) {
+		failed = err
+	}
+	if failed == nil || !strings.Contains(failed.Error(), "no whole answer within 2ms") {
+		t.Error(failed)
 	}
 }
