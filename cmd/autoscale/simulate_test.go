@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/five-keys/autoscale"
@@ -251,4 +252,39 @@ func TestSimulateMisuse(t *testing.T) {
 	if status, _, errs := simulated(t, append([]string{"--trace", filepath.Join(t.TempDir(), "none")}, usualModel...)...); status != statusDoubt || !strings.Contains(errs, "no such file") {
 		t.Errorf("no file: status %d, %s", status, errs)
 	}
+}
+
+// TestBar: how far a simulation is, by what was read or simulated, and how long it
+// will take; nothing of a short one, and nothing left behind.
+func TestBar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		b := &bar{out: &out, from: &loadFrom{bytes: 1000}, began: time.Now()}
+		b.read(100)
+		b.show(time.Hour)
+		b.end()
+		if out.Len() > 0 {
+			t.Errorf("at once: %q", out.String())
+		}
+		time.Sleep(10 * time.Second)
+		b.read(150)
+		b.show(36 * time.Hour)
+		if want := "\r███████" + strings.Repeat("░", barWidth-7) + "  25 %  1.5 days, 30s left\x1b[K"; out.String() != want {
+			t.Errorf("%q, want %q", out.String(), want)
+		}
+		b.show(37 * time.Hour) // too soon after the other
+		b.end()
+		if text := out.String(); !strings.HasSuffix(text, "left\x1b[K\r\x1b[K") || strings.Count(text, "days") != 1 {
+			t.Errorf("in the end: %q", text)
+		}
+		out.Reset()
+		b = &bar{out: &out, from: &loadFrom{length: 10 * 24 * time.Hour}, began: time.Now().Add(-3 * time.Second)}
+		b.show(9 * 24 * time.Hour)
+		if !strings.Contains(out.String(), " 90 %  9.0 days, 1s left") {
+			t.Errorf("by time: %q", out.String())
+		}
+		b = &bar{from: &loadFrom{}, began: time.Now().Add(-time.Minute)}
+		b.show(time.Hour) // nobody looks
+		b.end()
+	})
 }
