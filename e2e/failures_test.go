@@ -165,6 +165,25 @@ func TestSlowStarter(t *testing.T) {
 	})
 }
 
+// TestStoppedNewcomer: a new replica that somebody else stops while it starts is no
+// failed start: the next run raises at once.
+func TestStoppedNewcomer(t *testing.T) {
+	t.Parallel()
+	slow := strings.Replace(basic, `LEVERS: "1"`, `LEVERS: "1", STARTUP: "8s"`, 1)
+	slow = strings.Replace(slow, "retries: 3", "retries: 3, start_period: 30s", 1)
+	p := newProject(t, "compose.yaml", slow)
+	p.up()
+	load := newPage(t, 100)
+	ended := p.start(context.Background(), load.url())
+	p.eventually("the new ones have begun to start", func() bool { return p.running("app") == "app-1 app-2 app-3" })
+	p.docker("stop", "-t", "1", p.name+"-app-3")
+	ended().want(1, p.name+"-app-3 was stopped by somebody else while it started")
+	p.wantRunning("app-1 app-2")
+	p.wantDeclared(2)
+	p.autoscale(load.url()).want(0, "2 -> 3 replicas")
+	p.wantRunning("app-1 app-2 app-3")
+}
+
 // TestWithoutHealthCheck: a replica without a check counts once it has run ten
 // seconds.
 func TestWithoutHealthCheck(t *testing.T) {

@@ -141,32 +141,41 @@ var errGone = errors.New("not there")
 // any engine answers in its own; only fields that all versions since 1.41 have
 // are read.
 func (e *engine) get(ctx context.Context, path string, query url.Values, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	u := url.URL{Scheme: "http", Host: "docker", Path: path, RawQuery: query.Encode()}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	body, err := e.ask(ctx, path, query)
 	if err != nil {
 		return err
-	}
-	response, err := e.client.Do(request)
-	if err != nil {
-		return engineError(ctx, err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return engineError(ctx, err)
-	}
-	switch {
-	case response.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%s: %w", path, errGone)
-	case response.StatusCode != http.StatusOK:
-		return fmt.Errorf("compose: the Docker Engine answers %s to GET %s: %s", response.Status, path, bytes.TrimSpace(body))
 	}
 	if err := json.Unmarshal(body, answer); err != nil {
 		return fmt.Errorf("compose: the Docker Engine's answer to GET %s cannot be read: %w", path, err)
 	}
 	return nil
+}
+
+// ask asks the engine for an answer of any kind.
+func (e *engine) ask(ctx context.Context, path string, query url.Values) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	u := url.URL{Scheme: "http", Host: "docker", Path: path, RawQuery: query.Encode()}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := e.client.Do(request)
+	if err != nil {
+		return nil, engineError(ctx, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, engineError(ctx, err)
+	}
+	switch {
+	case response.StatusCode == http.StatusNotFound:
+		return nil, fmt.Errorf("%s: %w", path, errGone)
+	case response.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("compose: the Docker Engine answers %s to GET %s: %s", response.Status, path, bytes.TrimSpace(body))
+	}
+	return body, nil
 }
 
 // engineError says that the engine does not answer, in the docker command's own
@@ -258,6 +267,22 @@ func (e *engine) inspect(ctx context.Context, id string) (details, error) {
 	err := e.get(ctx, "/containers/"+id+"/json", nil, &d)
 	return d, err
 }
+
+// stopped reports whether somebody had a container stopped, which has ended: the
+// engine then sent it a signal (https://docs.docker.com/reference/cli/docker/system/events/).
+func (e *engine) stopped(ctx context.Context, d details) (bool, error) {
+	filters, err := json.Marshal(map[string][]string{"container": {d.ID}, "event": {"kill"}})
+	if err != nil {
+		return false, err
+	}
+	// The signal may be recorded just after what it ended; the engine answers then.
+	until := d.State.FinishedAt.Add(time.Second)
+	sent, err := e.ask(ctx, "/events", url.Values{"filters": {string(filters)}, "since": {instant(d.State.StartedAt)}, "until": {instant(until)}})
+	return len(bytes.TrimSpace(sent)) > 0, err
+}
+
+// instant is a time by the engine's clock, as its API takes it.
+func instant(t time.Time) string { return fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond()) }
 
 // identity is a name of the engine that stays for as long as its data does: the
 // ID of its built-in network "host". It costs far less than asking for the

@@ -48,7 +48,7 @@ func (m *move) raise(ctx context.Context, count int) error {
 		err = errors.Join(err, fmt.Errorf("compose: raising service %q to %d failed: %w", w.cfg.Service, count, upErr))
 	}
 	for _, f := range failed {
-		m.out.Failed = m.out.Failed || ctx.Err() == nil && !errors.Is(err, ErrEngine)
+		m.out.Failed = m.out.Failed || !f.stopped && ctx.Err() == nil && !errors.Is(err, ErrEngine)
 		err = errors.Join(err, f.err())
 	}
 	took := time.Since(started).Round(time.Second)
@@ -66,9 +66,13 @@ func (m *move) raise(ctx context.Context, count int) error {
 // fallen is a new replica that did not start.
 type fallen struct {
 	id, name, reason, said string
+	stopped                bool // by somebody else, who is at it
 }
 
 func (f fallen) err() error {
+	if f.stopped {
+		return fmt.Errorf("compose: new replica %s was stopped by somebody else while it started", f.name)
+	}
 	said := ""
 	if f.said != "" {
 		said = "; it said: " + f.said
@@ -77,12 +81,15 @@ func (f fallen) err() error {
 }
 
 // removeFailed removes the replicas that did not start, also once ctx has
-// ended.
+// ended; not those that somebody else may be removing.
 func (m *move) removeFailed(ctx context.Context, failed []fallen) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime+command.Grace)
 	defer cancel()
 	var errs []error
 	for _, f := range failed {
+		if f.stopped {
+			continue
+		}
 		if _, err := m.docker(ctx, "rm", "--force", f.id); err != nil {
 			errs = append(errs, err)
 		}
@@ -112,7 +119,7 @@ func (m *move) await(ctx context.Context, before map[string]bool) ([]fallen, err
 			}
 			switch state, reason := judge(d, time.Since(started), w.wait(d)); state {
 			case down:
-				failed = append(failed, fallen{c.ID, c.display(), reason, m.lastWords(ctx, c.ID, d)})
+				failed = append(failed, m.fell(ctx, c, d, reason))
 			case late:
 				m.note("%s is still starting after %s and left to it", c.display(), w.wait(d))
 			case coming:
@@ -134,6 +141,21 @@ func (m *move) await(ctx context.Context, before map[string]bool) ([]fallen, err
 		}
 	}
 	return failed, nil
+}
+
+// fell is a replica that did not start, for a reason. One that somebody else had
+// stopped, as a hand or a deployment does, says nothing against the next attempt;
+// where the engine does not know, it failed by itself.
+func (m *move) fell(ctx context.Context, c container, d details, reason string) fallen {
+	f := fallen{id: c.ID, name: c.display(), reason: reason}
+	if d.State.Status == "exited" {
+		stopped, err := m.w.engine.stopped(context.WithoutCancel(ctx), d)
+		f.stopped = err == nil && stopped
+	}
+	if !f.stopped {
+		f.said = m.lastWords(ctx, c.ID, d)
+	}
+	return f
 }
 
 // unstarted adds those of pending that an interrupted Compose created and did
