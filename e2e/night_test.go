@@ -58,6 +58,7 @@ type night struct {
 	page    *page
 	hook    *hook
 	callers *callers
+	began   time.Time
 	calls   int
 	slowest time.Duration
 	cron    sync.WaitGroup
@@ -76,7 +77,7 @@ type night struct {
 // newNight starts the project, its callers and its cron.
 func newNight(t *testing.T) *night {
 	t.Helper()
-	n := &night{engine: ownEngine(t), hook: newHook(t), page: newPage(t, nightLoad), ended: map[int]int{}}
+	n := &night{engine: ownEngine(t), hook: newHook(t), page: newPage(t, nightLoad), began: time.Now(), ended: map[int]int{}}
 	if err := proxyImage(); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func newNight(t *testing.T) *night {
 func (n *night) run() {
 	n.running.RLock()
 	defer n.running.RUnlock()
-	r := n.autoscale(n.page.url(), "--metrics-scope=service", "--cooldown="+nightCooldown.String(), "--output=json", "--notify=generic+"+n.hook.URL+"/secret",
+	r := n.autoscale(n.page.url(), "--metrics-scope=service", "--cooldown="+nightCooldown.String(), "--max-reversals=0", "--output=json", "--notify=generic+"+n.hook.URL+"/secret",
 		"--upstream-file=list/app.json", "--upstream-format=json", "--upstream-port=8000", "--on-change=./tell.sh", "--drain=1s")
 	var d struct {
 		Decision *struct {
@@ -448,6 +449,11 @@ func (n *night) check(compose, override string) {
 				n.t.Errorf("%q was told too often", found)
 			}
 		}
+	}
+	// What began within ten minutes of a failure is the same one; each ends once.
+	failed, recovered := strings.Count(said, "app: failed"), strings.Count(said, "app: recovered, after it failed")
+	if longest := recovered + 1 + int(time.Since(n.began)/(10*time.Minute)); failed == 0 || failed > longest || recovered > failed {
+		n.t.Errorf("%d failures and %d recoveries were told", failed, recovered)
 	}
 	release := regexp.MustCompile(`, RELEASE: "\d+"`)
 	if now := release.ReplaceAllString(n.read("compose.yaml"), ""); now != compose {
