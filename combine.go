@@ -40,6 +40,7 @@ func DecideAll(p Policy, s State, o Observation, more []Source) (Decision, State
 		known := s.Sources[source.Name]
 		known.Pause = s.Pause
 		policy, seen := p, o
+		policy.SLO = SLO{} // its capacity is in the unit of the first
 		if source.Target > 0 {
 			policy.Target = source.Target
 		}

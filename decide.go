@@ -157,9 +157,14 @@ func Decide(p Policy, s State, o Observation) (Decision, State) {
 	r := run{p: p, now: now, next: s.clone(), Decision: Decision{At: now, From: o.Current, To: o.Current, Min: p.Min, Max: p.Max}}
 
 	fresh, why := anew(p, s, o)
+	r.adapt(s)
 	r.forget(fresh, s)
 	l := r.judge(s, o)
+	if r.chosen != "" {
+		r.step(StageRecommend, r.From, EnoughLearned, "%s", r.chosen)
+	}
 	r.calm()
+	r.learn(p, s, o, l, fresh)
 	r.observe(s, o, fresh)
 	r.notice(s, o, fresh)
 	r.fall(l)
@@ -190,6 +195,8 @@ type run struct {
 	p    Policy
 	now  time.Time
 	next State
+	// chosen says what settings were learned; empty where the user's are in force.
+	chosen string
 }
 
 // step records a rule's word and moves the number to where it says.
@@ -412,13 +419,16 @@ func (r *run) finish(left bool) {
 	if r.To != r.From {
 		to := r.To
 		r.next.Moving = &to
+		if n := r.next.Learned; n != nil && to > r.From {
+			n.Raised = r.now.UnixMilli()
+		}
 	}
 	if left || r.Want != r.To {
 		return // the guard's own step says what it waits for
 	}
 	if r.To < r.p.Max {
 		above := r.p.raiseAbove(r.To)
-		r.Next.Up = &Change{To: min(int(snap(above/r.p.Target))+1, r.p.Max), RPS: tidy(above)}
+		r.Next.Up = &Change{To: min(int(snap((above+r.p.margin)/r.p.Target))+1, r.p.Max), RPS: tidy(above)}
 	}
 	if r.To > r.p.Min {
 		to := min(r.To-1, r.p.Max)

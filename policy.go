@@ -50,8 +50,12 @@ type Policy struct {
 	// MaxReversals is how often the count may change its direction in an hour before
 	// the cooldown is lengthened; 0 for as often as it likes.
 	MaxReversals int
+	// SLO is what is asked for instead of settings; the zero SLO is not there.
+	SLO SLO
 	// Mode says how much of a decision may be acted on.
 	Mode Mode
+
+	margin float64 // load that is kept free, in requests/s, as was learned
 }
 
 // Validate reports everything in p that is wrong in itself, in the words of
@@ -85,6 +89,9 @@ func (p Policy) Validate() error {
 	}
 	if p.MaxReversals < 0 {
 		wrong("--max-reversals=%d: a number of changes cannot be below 0; 0 allows any", p.MaxReversals)
+	}
+	if err := p.SLO.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	switch p.Mode {
 	case Auto, RaiseOnly, Observe:

@@ -33,28 +33,28 @@ func ceil(q float64) int {
 
 // ReplicasFor is the number of replicas that carry load (requests/s) at the
 // target: ceil(r / T).
-func (p Policy) ReplicasFor(load float64) int { return ceil(load / p.Target) }
+func (p Policy) ReplicasFor(load float64) int { return ceil(p.needs(load) / p.Target) }
 
 // replicasLow is the number of replicas that carry load (requests/s) with the
 // tolerance to spare: ceil(r / (T·(1−t))), and one even without load unless the
 // minimum is 0. A lowering goes no further.
 func (p Policy) replicasLow(load float64) int {
-	return max(ceil(load/(p.Target*(1-p.Tolerance))), min(p.Min, 1))
+	return max(ceil(p.needs(load)/(p.Target*(1-p.Tolerance))), min(p.Min, 1))
 }
 
 // overloads reports whether load (requests/s) is more than count replicas may
 // carry before some are added: r > c·T·(1+t).
 func (p Policy) overloads(load float64, count int) bool {
-	return snap(load/(p.Target*(1+p.Tolerance))) > float64(count)
+	return snap(p.needs(load)/(p.Target*(1+p.Tolerance))) > float64(count)
 }
 
 // raiseAbove is the load (requests/s) above which count replicas become more.
 func (p Policy) raiseAbove(count int) float64 {
-	return float64(count) * p.Target * (1 + p.Tolerance)
+	return max(float64(count)*p.Target*(1+p.Tolerance)-p.margin, 0)
 }
 
 // lowerAt is the load (requests/s) at or below which count replicas suffice
 // with the tolerance to spare.
 func (p Policy) lowerAt(count int) float64 {
-	return float64(count) * p.Target * (1 - p.Tolerance)
+	return max(float64(count)*p.Target*(1-p.Tolerance)-p.margin, 0)
 }

@@ -109,6 +109,8 @@ type State struct {
 	Sources map[string]State `json:"sources,omitempty"`
 	// Told is what people were told of.
 	Told Told `json:"told,omitzero"`
+	// Learned is what settings came to that were tried; nil without an SLO.
+	Learned *Learned `json:"learned,omitempty"`
 	// Applied is set once the workload was moved or seen in an engine.
 	Applied bool `json:"applied,omitempty"`
 }

@@ -38,6 +38,8 @@ type comparison struct {
 	sweep    bool
 	answered bool
 	generate string
+	asks     []float64
+	alone    bool
 }
 
 func main() {
@@ -51,6 +53,8 @@ func main() {
 	flag.BoolVar(&c.sweep, "sweep", false, "look for what each costs at equal violations, over many targets")
 	flag.BoolVar(&c.answered, "answered", false, "measure the requests that are answered, not those that come")
 	flag.StringVar(&c.generate, "generate", "", "write the generated loads into this folder, which is there, and do no more")
+	flag.Func("slo", "shares of the requests that may be violated, in per cent with commas: 0.1,1; sets what each costs against HPA and KPA at equal violations", c.ask)
+	flag.BoolVar(&c.alone, "alone", false, "with -slo: without the others")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -83,9 +87,17 @@ func (c comparison) run(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			o.print(os.Stdout)
+			if len(c.asks) == 0 {
+				o.print(os.Stdout)
+			}
+			if len(c.asks) > 0 {
+				equal(os.Stderr, []outcome{o}) // it takes long; the whole table comes at the end
+			}
 			all = append(all, o)
 		}
+	}
+	if len(c.asks) > 0 {
+		equal(os.Stdout, all)
 	}
 	summarize(os.Stdout, all)
 	return nil
@@ -194,11 +206,17 @@ type peer struct {
 // contestants are all, at the usual targets, or at many.
 func (c comparison) contestants(first float64) (all []peer) {
 	targets := []float64{0.7, 0.4}
-	if c.sweep {
+	if c.sweep || len(c.asks) > 0 {
 		targets = nil
 		for t := 0.25; t < 0.96; t += 0.05 {
 			targets = append(targets, t)
 		}
+	}
+	for _, ask := range c.asks {
+		all = append(all, peer{c.adaptive(ask, first), "asked %", ask})
+	}
+	if c.alone {
+		return all
 	}
 	for _, target := range targets {
 		rps := target * capacity
@@ -208,6 +226,9 @@ func (c comparison) contestants(first float64) (all []peer) {
 		}
 		add("HPA", newHPA(rps, c.most()), hpaEvery, hpaEvery)
 		add("KPA", newKPA(rps, c.most()), kpaScrape, kpaScrape)
+		if len(c.asks) > 0 {
+			continue
+		}
 		add("AWS", newAWS(rps, c.most()), awsPeriod, awsPeriod)
 		add("seed", newSeed(rps, c.most()), 15*time.Second, 15*time.Second)
 		ours := sim.ByPolicy("autoscale", autoscale.Policy{

@@ -66,3 +66,80 @@ func summarize(out io.Writer, all []outcome) {
 		_ = table.Flush() // as the lines before it
 	}
 }
+
+// at is what a peer costs where it violates as much, by the line between the two
+// targets around that: the logarithm of the violations goes with it. A peer that
+// cannot violate so little, or so much, has no cost there, and the nearest stands.
+func (o outcome) at(peer string, violated float64) (cost float64, exact bool) {
+	type point struct{ violated, cost float64 }
+	var all []point
+	for _, r := range o.rows {
+		if r.peer == peer {
+			v, _ := meanSD(r.violated)
+			c, _ := meanSD(r.cost)
+			all = append(all, point{math.Log(max(v, 1e-5)), c})
+		}
+	}
+	want := math.Log(max(violated, 1e-5))
+	best := math.Inf(1)
+	for i := 1; i < len(all); i++ { // targets rise, violations do by and large
+		a, b := all[i-1], all[i]
+		if (a.violated-want)*(b.violated-want) <= 0 && a.violated != b.violated {
+			best = min(best, a.cost+(b.cost-a.cost)*(want-a.violated)/(b.violated-a.violated))
+		}
+	}
+	if !math.IsInf(best, 1) {
+		return best, true
+	}
+	nearest := all[0]
+	for _, p := range all {
+		if math.Abs(p.violated-want) < math.Abs(nearest.violated-want) {
+			nearest = p
+		}
+	}
+	return nearest.cost, false
+}
+
+// equal writes what the adaptive policy costs against others that violate as much.
+func equal(out io.Writer, all []outcome) {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\nload\tshape\tasked %\tviolated %\t± \tcost\t±\tchanges/day\tof HPA's\tof KPA's\t")
+	for _, o := range all {
+		shape := "constant"
+		if o.linear {
+			shape = "linear"
+		}
+		for _, r := range o.rows {
+			if r.peer != "asked %" {
+				continue
+			}
+			v, vSD := meanSD(r.violated)
+			c, cSD := meanSD(r.cost)
+			n, _ := meanSD(r.changes)
+			fmt.Fprintf(table, "%s\t%s\t%g\t%.4f\t%.4f\t%.3f\t%.3f\t%.0f\t", o.name, shape, r.target, v, vSD, c, cSD, n)
+			for _, peer := range []string{"HPA", "KPA"} {
+				if len(o.rows) == 0 || !o.has(peer) {
+					fmt.Fprint(table, "-\t")
+					continue
+				}
+				cost, exact := o.at(peer, v)
+				about := ""
+				if !exact {
+					about = "~"
+				}
+				fmt.Fprintf(table, "%s%.2f\t", about, c/cost)
+			}
+			fmt.Fprintln(table)
+		}
+	}
+	_ = table.Flush() // as the lines before it
+}
+
+func (o outcome) has(peer string) bool {
+	for _, r := range o.rows {
+		if r.peer == peer {
+			return true
+		}
+	}
+	return false
+}

@@ -36,6 +36,10 @@ type flags struct {
 	MaxReversals whole `group:"number" default:"6" placeholder:"6" help:"Changes of direction in an hour before the cooldown is lengthened; 0: any number."`
 	InFlight     rate  `group:"number" name:"inflight-target" placeholder:"N" help:"Requests one replica may be answering at once, before it counts as saturated."`
 
+	SLOViolations autoscale.Share `group:"number" name:"slo-violations" placeholder:"0.1%" help:"New: the share of the requests that may meet an overloaded service. With --capacity, settings are learned from the service's own load (docs/adaptive.md)."`
+	Capacity      rate            `group:"number" placeholder:"RPS" help:"Requests per second at which one replica is overloaded; autoscale stress --find-capacity measures it."`
+	ChangeCost    rate            `group:"number" name:"change-cost" default:"60" placeholder:"60" help:"What a change of the count costs, in replica-seconds, beside --slo-violations."`
+
 	MetricsURL     []string `group:"readings" name:"metrics-url" sep:"none" placeholder:"http://localhost:8000/metrics" help:"Prometheus text or OpenMetrics; repeatable, readings are summed; {replica} stands for the address of each running replica."`
 	MetricsScope   string   `group:"readings" enum:"auto,service,replica" default:"auto" placeholder:"auto" help:"What one URL speaks for: auto, service, replica."`
 	RPSMetric      string   `group:"readings" name:"rps-metric" default:"${rps_metric}" placeholder:"${rps_metric}" help:"Gauge of current requests/s, or counter of requests; a selector narrows it: http_requests_total{code!~\"5..\"}."`
@@ -115,7 +119,7 @@ func (c *flags) policy() autoscale.Policy {
 	return autoscale.Policy{
 		Min: int(c.Min), Max: int(c.Max), Target: float64(c.RPSTarget), Tolerance: float64(c.Tolerance), Cooldown: time.Duration(c.Cooldown),
 		MaxUp: c.MaxUp.Limit, MaxDown: c.MaxDown.Limit, OnDoubt: int(c.OnDoubt), Mode: c.Mode,
-		MaxReversals: int(c.MaxReversals), InFlight: float64(c.InFlight),
+		MaxReversals: int(c.MaxReversals), InFlight: float64(c.InFlight), SLO: autoscale.AskFor(c.SLOViolations, float64(c.Capacity), float64(c.ChangeCost)),
 	}
 }
 

@@ -19,6 +19,9 @@ import (
 // checkKubernetes looks for what is wrong in the flags of an HPA.
 func (c *flags) checkKubernetes() error {
 	var errs []error
+	if c.SLOViolations != 0 || c.Capacity != 0 {
+		errs = append(errs, errors.New("--slo-violations and --capacity: on Kubernetes the HPA decides; leave them away"))
+	}
 	if c.Mode == autoscale.RaiseOnly {
 		errs = append(errs, errors.New("--mode=raise-only: on Kubernetes the HPA decides; to keep it from lowering, put selectPolicy: Disabled under behavior.scaleDown into its manifest by hand, where it stays"))
 	}

@@ -138,7 +138,7 @@ func (c *runCommand) serviceOf(dir string, words []string) config.Service {
 		Name: c.Service, Provider: string(c.Provider), Service: c.Service, Interval: time.Duration(c.Interval),
 		Min: int(c.Min), Max: int(c.Max), RPSTarget: float64(c.RPSTarget), Tolerance: float64(c.Tolerance), Cooldown: time.Duration(c.Cooldown),
 		MaxUp: c.MaxUp.Limit, MaxDown: c.MaxDown.Limit, OnDoubt: int(c.OnDoubt), Mode: c.Mode, Apply: c.Apply,
-		MaxReversals: int(c.MaxReversals), InFlight: float64(c.InFlight),
+		MaxReversals: int(c.MaxReversals), InFlight: float64(c.InFlight), SLOViolations: c.SLOViolations, Capacity: float64(c.Capacity), ChangeCost: float64(c.ChangeCost),
 		ProjectDir: dir, ComposeFile: c.ComposeFile, File: c.File, ProjectName: c.ProjectName, EnvFile: c.EnvFile, Profile: c.Profile, Docker: c.Docker, Start: c.Start,
 		Command: words, Proxy: c.Proxy, HealthPath: c.HealthPath, Drain: time.Duration(c.Drain), Grace: time.Duration(c.Grace),
 		UpstreamFile: c.UpstreamFile, UpstreamFormat: c.UpstreamFormat, UpstreamPort: c.UpstreamPort, UpstreamNetwork: c.UpstreamNetwork, OnChange: c.OnChange,

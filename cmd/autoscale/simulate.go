@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,7 +28,7 @@ type simulateCommand struct {
 	Policy []string `group:"number" sep:"none" placeholder:"NAME: FLAGS" help:"One more policy to compare, by the flags in which it differs: 'gentle: --rps-target=25 --cooldown=10m'; repeatable."`
 
 	Recommend     bool   `group:"report" help:"Look for the cheapest --rps-target and --cooldown that keep --slo-violations, and say how sure that is."`
-	SLOViolations *share `group:"report" name:"slo-violations" placeholder:"0.1%" help:"The share of the requests that may be violated: answered later than --slo-latency, or dropped."`
+	SLOViolations *autoscale.Share `group:"report" name:"slo-violations" placeholder:"0.1%" help:"The share of the requests that may be violated: answered later than --slo-latency, or dropped."`
 	Sweep         bool   `group:"report" help:"Try many targets, and show what it costs to violate less; --html and --recommend do so, too."`
 	HTML          string `group:"report" name:"html" placeholder:"FILE" help:"Write the report as one self-contained page."`
 	Output        string `group:"report" enum:"text,json" default:"text" placeholder:"text" help:"text, or json: one documented object."`
@@ -87,6 +86,14 @@ type numberFlags struct {
 	Interval  *seconds `group:"number" placeholder:"15" help:"Time from one step to the next."`
 }
 
+// policyFlags are those that one of several policies may have. The capacity is the
+// model's.
+type policyFlags struct {
+	numberFlags
+	SLOViolations *autoscale.Share `name:"slo-violations"`
+	ChangeCost    rate             `name:"change-cost" default:"60"`
+}
+
 // over is s with what the flags say.
 func (f numberFlags) over(s sim.Setting) sim.Setting {
 	given(&s.Min, f.Min)
@@ -111,23 +118,6 @@ func given[T, F int | whole | float64 | rate | time.Duration | seconds](into *T,
 	if flag != nil {
 		*into = T(*flag)
 	}
-}
-
-// share reads a part of a whole.
-type share float64
-
-// UnmarshalText reads "0.1%" or "0.001".
-func (v *share) UnmarshalText(text []byte) error {
-	number, isPercent := strings.CutSuffix(string(text), "%")
-	value, err := strconv.ParseFloat(number, 64)
-	if isPercent {
-		value /= 100
-	}
-	if err != nil || !(value > 0 && value < 1) {
-		return fmt.Errorf("%q is no share: give one such as 0.1%% or 0.001", text)
-	}
-	*v = share(value)
-	return nil
 }
 
 // Help is what stands below the flags' summary.
@@ -203,7 +193,7 @@ func (c *simulateCommand) ask() (sim.Ask, error) {
 		a.Settings = append(a.Settings, base)
 	}
 	for _, text := range c.Policy {
-		s, err := policyOf(text, base)
+		s, err := policyOf(text, base, float64(c.Capacity))
 		errs = append(errs, err)
 		a.Settings = append(a.Settings, s)
 	}
@@ -267,7 +257,7 @@ func (c *simulateCommand) configured() (config.Service, error) {
 }
 
 // policyOf reads "NAME: FLAGS", over base.
-func policyOf(text string, base sim.Setting) (sim.Setting, error) {
+func policyOf(text string, base sim.Setting, capacity float64) (sim.Setting, error) {
 	name, words, ok := strings.Cut(text, ":")
 	if !ok || strings.TrimSpace(name) == "" {
 		return base, fmt.Errorf("--policy %q: give a name, a colon and flags, as in 'gentle: --rps-target=25 --cooldown=10m'", text)
@@ -276,15 +266,18 @@ func policyOf(text string, base sim.Setting) (sim.Setting, error) {
 	if err != nil {
 		return base, fmt.Errorf("--policy %q: %w", text, err)
 	}
-	var f numberFlags
+	var f policyFlags
 	parser, err := kong.New(&f, kong.Name("policy"), kong.Exit(func(int) {}), kong.Writers(io.Discard, io.Discard), kongGroups(), kong.NoDefaultHelp())
 	if err != nil {
 		return base, err
 	}
 	if _, err := parser.Parse(args); err != nil {
-		return base, fmt.Errorf("--policy %q: %w; it may have --min, --max, --rps-target, --cooldown, --tolerance, --max-up, --max-down, --max-reversals, --inflight-target and --interval", text, err)
+		return base, fmt.Errorf("--policy %q: %w; it may have --min, --max, --rps-target, --cooldown, --tolerance, --max-up, --max-down, --max-reversals, --inflight-target, --interval, --slo-violations and --change-cost", text, err)
 	}
 	s := f.over(base)
+	if f.SLOViolations != nil {
+		s.SLO = autoscale.AskFor(*f.SLOViolations, capacity, float64(f.ChangeCost))
+	}
 	s.Name = strings.TrimSpace(name)
 	return s, nil
 }

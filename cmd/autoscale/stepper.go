@@ -52,7 +52,7 @@ func flagsOf(f *config.File, s config.Service, dry bool) *flags {
 		Provider: provider(s.Provider), Service: s.Service,
 		Min: whole(s.Min), Max: whole(s.Max), RPSTarget: rate(s.RPSTarget), Cooldown: seconds(s.Cooldown), Tolerance: rate(s.Tolerance),
 		MaxUp: limit{s.MaxUp}, MaxDown: limit{s.MaxDown}, OnDoubt: safeCount(s.OnDoubt),
-		MaxReversals: whole(s.MaxReversals), InFlight: rate(s.InFlight),
+		MaxReversals: whole(s.MaxReversals), InFlight: rate(s.InFlight), SLOViolations: s.SLOViolations, Capacity: rate(s.Capacity), ChangeCost: rate(s.ChangeCost),
 		ComposeFile: s.ComposeFile, File: s.File, ProjectName: s.ProjectName, EnvFile: s.EnvFile, Profile: s.Profile, Docker: s.Docker,
 		UpstreamFile: s.UpstreamFile, UpstreamFormat: s.UpstreamFormat, UpstreamPort: s.UpstreamPort, UpstreamNetwork: s.UpstreamNetwork, OnChange: s.OnChange, Drain: seconds(s.Drain),
 		Namespace: s.Namespace, Context: s.Context, Kubeconfig: s.Kubeconfig, CPUTarget: s.CPUTarget, HPAFile: s.HPAFile, Kubectl: s.Kubectl,

@@ -103,6 +103,9 @@ func (r *reader) checkProvider(s Service, path string) {
 	if s.Mode == autoscale.RaiseOnly {
 		r.report(path, "--mode=raise-only: on Kubernetes the HPA decides; write --mode=auto, or --mode=observe")
 	}
+	if s.SLOViolations != 0 {
+		r.report(path, "--slo-violations=%s: on Kubernetes the HPA decides; leave it away", s.SLOViolations)
+	}
 	if s.Min == 0 && r.stated(path, "min") {
 		r.report(path, "--min=0: an HPA that counts requests per pod sees none without a pod, and would never start one; write --min=1")
 	}

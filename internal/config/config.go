@@ -83,9 +83,13 @@ type Service struct {
 	// OnDoubt is a number of replicas; 0 holds what is there.
 	OnDoubt int `yaml:"on-doubt" zero:"hold" help:"Replicas to raise to after three doubtful steps in a row."`
 	// MaxReversals is 0 for any number.
-	MaxReversals int            `yaml:"max-reversals" default:"6" atleast:"0" help:"Changes of direction in an hour before the cooldown is lengthened; 0: any number."`
-	InFlight     float64        `yaml:"inflight-target" atleast:"0" help:"Requests that one replica may be answering at once, by inflight-metric, before it counts as saturated."`
-	Mode         autoscale.Mode `yaml:"mode" default:"auto" enum:"auto,raise-only,observe" help:"How much of a decision is acted on; observe changes nothing."`
+	MaxReversals int     `yaml:"max-reversals" default:"6" atleast:"0" help:"Changes of direction in an hour before the cooldown is lengthened; 0: any number."`
+	InFlight     float64 `yaml:"inflight-target" atleast:"0" help:"Requests that one replica may be answering at once, by inflight-metric, before it counts as saturated."`
+	// SLOViolations and Capacity go together; 0 for neither.
+	SLOViolations autoscale.Share `yaml:"slo-violations" zero:"none" help:"New: the share of the requests that may meet an overloaded service, such as 0.1%. With capacity, settings are learned from the service's own load; see adaptive.md. Not on Kubernetes, where the HPA decides."`
+	Capacity      float64         `yaml:"capacity" atleast:"0" help:"Requests per second at which one replica is overloaded, beside slo-violations; autoscale stress --find-capacity measures it."`
+	ChangeCost    float64         `yaml:"change-cost" default:"60" atleast:"0" help:"What a change of the count costs, in replica-seconds, beside slo-violations."`
+	Mode          autoscale.Mode  `yaml:"mode" default:"auto" enum:"auto,raise-only,observe" help:"How much of a decision is acted on; observe changes nothing."`
 	// Apply is "always", "auto" or "never".
 	Apply string `yaml:"apply" default:"always" enum:"always,auto,never" help:"Whether engine or cluster are changed: always (docker or kubectl must be there), auto (where they are), never (only the file is written)."`
 
@@ -192,7 +196,7 @@ func (s Service) Policy() autoscale.Policy {
 	return autoscale.Policy{
 		Min: s.Min, Max: s.Max, Target: s.RPSTarget, Tolerance: s.Tolerance, Cooldown: s.Cooldown,
 		MaxUp: s.MaxUp, MaxDown: s.MaxDown, OnDoubt: s.OnDoubt, Mode: s.Mode,
-		MaxReversals: s.MaxReversals, InFlight: s.InFlight,
+		MaxReversals: s.MaxReversals, InFlight: s.InFlight, SLO: autoscale.AskFor(s.SLOViolations, s.Capacity, s.ChangeCost),
 	}
 }
 

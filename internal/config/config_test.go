@@ -136,7 +136,7 @@ services:
 	}
 	app := Service{
 		Name: "app", Provider: "k8s", Service: "app", Interval: 30 * time.Second, Min: 2, Max: 8, RPSTarget: 40, Tolerance: 0.1, Cooldown: 3 * time.Minute,
-		MaxUp: autoscale.Limit{Share: 0.5}, MaxReversals: 6, Mode: autoscale.Observe, Apply: "always", Sources: []Source{source},
+		MaxUp: autoscale.Limit{Share: 0.5}, MaxReversals: 6, ChangeCost: 60, Mode: autoscale.Observe, Apply: "always", Sources: []Source{source},
 		ProjectDir: "/srv", DirGiven: true, ComposeFile: "deploy/compose.override.yml", Docker: "docker",
 		Kubeconfig: "/etc/autoscale/kube", CPUTarget: 75, HPAFile: "k8s/hpa.yaml", Kubectl: "kubectl",
 		Proxy: "127.0.0.1:8080", Drain: 10 * time.Second, Grace: 10 * time.Second,

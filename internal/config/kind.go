@@ -99,6 +99,13 @@ func kindOf(t reflect.Type) kind {
 			show: func(v any) string { return v.(autoscale.Limit).String() },
 			name: "Limit", number: "integer", pattern: `^([0-9.]+%|[0-9]+)$`,
 		}
+	case typeOf[autoscale.Share]():
+		return kind{
+			want: "a share (0.1% or 0.001)", tags: []string{"!!float", "!!str"},
+			read: func(n *yaml.Node) (any, error) { return autoscale.ParseShare(n.Value) },
+			show: func(v any) string { return v.(autoscale.Share).String() },
+			name: "Share", number: "number", pattern: `^[0-9.]+%$`,
+		}
 	case typeOf[int64]():
 		return kind{
 			want: "a size: bytes, or a number with KiB, MiB, GiB or TiB behind it (512MiB)", tags: []string{"!!int", "!!str"},
