@@ -54,7 +54,7 @@ func TestFlagsBecomeFile(t *testing.T) {
 func becomesFile(t *testing.T, dir string, source map[string]string, set map[string]bool) {
 	t.Helper()
 	all := map[string]string{
-		"service": "shop", "min": "2", "max": "9", "rps-target": "7.5", "cooldown": "33", "tolerance": "0.2", "max-up": "3", "max-down": "25%", "on-doubt": "4", "max-reversals": "9",
+		"service": "shop", "min": "2", "max": "9", "rps-target": "7.5", "cooldown": "33", "tolerance": "0.2", "max-up": "3", "max-down": "25%", "on-doubt": "4", "max-reversals": "9", "slo-violations": "0.2%", "capacity": "10", "change-cost": "30",
 		"compose-file": "o.yml", "file": "c.yml", "project-name": "p", "env-file": "e", "profile": "x", "docker": "podman", "wait": "77",
 		"upstream-file": "u.conf", "upstream-format": "haproxy", "upstream-port": "81", "upstream-network": "n", "on-change": "true", "drain": "44",
 		"namespace": "ns", "context": "ctx", "kubeconfig": "/k", "cpu-target": "12", "hpa-file": "h.yaml", "kubectl": "kc",

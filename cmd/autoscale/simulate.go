@@ -27,11 +27,11 @@ type simulateCommand struct {
 	numberFlags
 	Policy []string `group:"number" sep:"none" placeholder:"NAME: FLAGS" help:"One more policy to compare, by the flags in which it differs: 'gentle: --rps-target=25 --cooldown=10m'; repeatable."`
 
-	Recommend     bool   `group:"report" help:"Look for the cheapest --rps-target and --cooldown that keep --slo-violations, and say how sure that is."`
+	Recommend     bool             `group:"report" help:"Look for the cheapest --rps-target and --cooldown that keep --slo-violations, and say how sure that is."`
 	SLOViolations *autoscale.Share `group:"report" name:"slo-violations" placeholder:"0.1%" help:"The share of the requests that may be violated: answered later than --slo-latency, or dropped."`
-	Sweep         bool   `group:"report" help:"Try many targets, and show what it costs to violate less; --html and --recommend do so, too."`
-	HTML          string `group:"report" name:"html" placeholder:"FILE" help:"Write the report as one self-contained page."`
-	Output        string `group:"report" enum:"text,json" default:"text" placeholder:"text" help:"text, or json: one documented object."`
+	Sweep         bool             `group:"report" help:"Try many targets, and show what it costs to violate less; --html and --recommend do so, too."`
+	HTML          string           `group:"report" name:"html" placeholder:"FILE" help:"Write the report as one self-contained page."`
+	Output        string           `group:"report" enum:"text,json" default:"text" placeholder:"text" help:"text, or json: one documented object."`
 }
 
 // simulatedService is the model.
