@@ -165,7 +165,7 @@ func TestSlowStarter(t *testing.T) {
 	})
 }
 
-// TestStoppedNewcomer: a new replica that somebody else stops while it starts is no
+// TestStoppedNewcomer: a new replica that somebody else stops, or removes, while it starts is no
 // failed start: the next run raises at once.
 func TestStoppedNewcomer(t *testing.T) {
 	t.Parallel()
@@ -177,10 +177,11 @@ func TestStoppedNewcomer(t *testing.T) {
 	ended := p.start(context.Background(), load.url())
 	p.eventually("the new ones have begun to start", func() bool { return p.running("app") == "app-1 app-2 app-3" })
 	p.docker("stop", "-t", "1", p.name+"-app-3")
-	ended().want(1, p.name+"-app-3 was stopped by somebody else while it started")
-	p.wantRunning("app-1 app-2")
-	p.wantDeclared(2)
-	p.autoscale(load.url()).want(0, "2 -> 3 replicas")
+	p.docker("rm", "-f", p.name+"-app-2")
+	ended().want(1, p.name+"-app-3 was stopped by somebody else while it started", p.name+"-app-2 was stopped by somebody else while it started")
+	p.wantRunning("app-1")
+	p.wantDeclared(1)
+	p.autoscale(load.url()).want(0, "1 -> 3 replicas")
 	p.wantRunning("app-1 app-2 app-3")
 }
 

@@ -112,6 +112,7 @@ func (m *move) await(ctx context.Context, before map[string]bool) ([]fallen, err
 		for _, c := range pending {
 			d, err := w.engine.inspect(context.WithoutCancel(ctx), c.ID)
 			if errors.Is(err, errGone) {
+				failed = append(failed, fallen{id: c.ID, name: c.display(), stopped: true})
 				continue
 			}
 			if err != nil {

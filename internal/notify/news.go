@@ -196,10 +196,15 @@ func (n *news) doubt() {
 	}
 }
 
-// recover tells of the first good run after something bad that was told.
+// recover tells of the first good run after something bad that was told. While a raise
+// that failed waits to be tried again, only the readings are good.
 func (n *news) recover() {
 	good := n.decided() && !n.doubtful() || n.Declared
 	if !good || n.Error != "" {
+		return
+	}
+	if _, waits := n.has(autoscale.StageGuard, autoscale.FailedScaleUp); waits && n.told.Failure != "" {
+		n.after.Doubt, n.after.DoubtSince = false, time.Time{}
 		return
 	}
 	what := n.Decision.Sentence()
@@ -257,19 +262,21 @@ func (n *news) move() {
 	n.add("%s", text)
 }
 
+// has is whether a reason moved the count at a stage, and what it said.
+func (n *news) has(stage autoscale.Stage, reason autoscale.Reason) (detail string, is bool) {
+	for _, s := range n.Decision.Steps {
+		if s.Stage == stage && s.Reason == reason {
+			detail, is = s.Detail, true
+		}
+	}
+	return detail, is
+}
+
 // short tells that more replicas are wanted than are allowed, or have room.
 func (n *news) short() {
 	d := n.Decision
-	has := func(stage autoscale.Stage, reason autoscale.Reason) (detail string, is bool) {
-		for _, s := range d.Steps {
-			if s.Stage == stage && s.Reason == reason {
-				detail, is = s.Detail, true
-			}
-		}
-		return detail, is
-	}
-	_, bound := has(autoscale.StageBound, autoscale.TooManyReplicas)
-	full, tight := has(autoscale.StageGuard, autoscale.NoMemory)
+	_, bound := n.has(autoscale.StageBound, autoscale.TooManyReplicas)
+	full, tight := n.has(autoscale.StageGuard, autoscale.NoMemory)
 	wants := bound && d.Load > 0 || d.Verdict == autoscale.Saturated
 	switch atMost := n.Count >= n.Max && wants; {
 	case !atMost && !tight:

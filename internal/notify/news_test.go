@@ -66,6 +66,24 @@ func newStory(t *testing.T) *story {
 	return &story{t: t, at: time.Date(2026, 11, 25, 14, 0, 0, 0, time.UTC)}
 }
 
+// A raise that failed is not mended while it waits to be tried again.
+func TestNewsOfBackoff(t *testing.T) {
+	s := newStory(t)
+	failed := move(2, 3)
+	failed.Count, failed.Error = 2, "compose: new replica shop-3 exited with status 3 and was removed"
+	waits := steady(2)
+	waits.Decision.Want, waits.Decision.Reason = 3, autoscale.FailedScaleUp
+	waits.Decision.Steps = []autoscale.Step{{Stage: autoscale.StageGuard, To: 2, Reason: autoscale.FailedScaleUp}}
+	s.run(0, failed, "failed, and 2 replicas run on")
+	s.run(time.Minute, waits)
+	s.run(time.Minute, failed)
+	s.run(time.Minute, doubt(2))
+	s.run(time.Minute, waits) // the readings are good again
+	s.run(time.Hour, doubt(2))
+	s.run(time.Minute, move(2, 3), "recovered, after it failed from 14:00:00 on", "2 -> 3 replicas")
+	s.run(time.Minute, steady(3))
+}
+
 // Each transition is told once, whoever makes the run.
 func TestNews(t *testing.T) {
 	s := newStory(t)
