@@ -49,10 +49,17 @@ func (n *namespace) installable() {
 	n.eventually("the last test's installation is gone", func() bool {
 		return cluster.get("/api/v1/namespaces/"+system, new(struct{})) != nil
 	})
-	n.t.Cleanup(func() {
-		n.kubectl("delete", "apiservice", customMetrics, customMetrics1, "--ignore-not-found")
-		n.kubectl("delete", "namespace", system, "--ignore-not-found", "--wait=false")
-	})
+	n.t.Cleanup(n.uninstalled)
+}
+
+// uninstalled takes along what any installation of the adapter left: its APIs first,
+// without which no namespace could go.
+func (n *namespace) uninstalled() {
+	n.t.Helper()
+	n.kubectl("delete", "apiservice", customMetrics, customMetrics1, "--ignore-not-found")
+	n.kubectl("delete", "--ignore-not-found", "clusterrole/autoscale-adapter", "clusterrolebinding/autoscale-adapter", "clusterrolebinding/autoscale-adapter:auth-delegator")
+	n.kubectl("delete", "rolebinding", "autoscale-adapter:auth-reader", "--namespace=kube-system", "--ignore-not-found")
+	n.kubectl("delete", "namespace", system, "--ignore-not-found", "--wait=false")
 }
 
 // Where another serves metrics of pods, nothing is installed, and that one goes on.

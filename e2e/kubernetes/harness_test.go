@@ -291,10 +291,10 @@ func (p pod) ready() bool {
 // eventually waits for a condition of the real world; a minute is a failure.
 func (n *namespace) eventually(what string, holds func() bool) {
 	n.t.Helper()
-	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
 			// What the autoscaler says of itself is most often why.
-			n.t.Fatalf("after a minute still not: %s\n%s", what, n.tryKubectl("describe", "hpa").stdout)
+			n.t.Fatalf("after two minutes still not: %s\n%s", what, n.tryKubectl("describe", "hpa").stdout)
 		}
 	}
 }
