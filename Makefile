@@ -5,7 +5,7 @@ SHELL := bash
 # fuzztime is how long each fuzz target runs under "make fuzz".
 fuzztime ?= 10m
 
-.PHONY: help build image check test test-all bench fuzz soak release demo demo-docker picture cluster
+.PHONY: help build image check test test-all bench fuzz soak dist dist-twice demo demo-docker picture cluster
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,13 +27,14 @@ test: ## check, unit tests with -race, and the product on a real Docker Engine (
 	cd cmd/autoscale-adapter && CGO_ENABLED=0 go test ./...
 	e2e/run
 
-test-all: ## test, and the long fault tables, both Compose versions, fuzz seeds, benchmarks
+test-all: ## test, and the long fault tables, both Compose versions, fuzz seeds, two equal builds, benchmarks
 	build/check
 	go test -race -count=1 ./...
 	cd cmd/autoscale-adapter && CGO_ENABLED=0 go test -count=1 ./...
 	AUTOSCALE_E2E=all e2e/run
 	$(MAKE) soak
 	$(MAKE) fuzz fuzztime=30s
+	build/dist-twice
 	$(MAKE) bench
 
 bench: ## benchmarks against the field's libraries, as ratios of one run
@@ -46,8 +47,11 @@ soak: ## a simulated day of the daemon's life with -race (half an hour)
 fuzz: ## every fuzz target for fuzztime each
 	build/fuzz $(fuzztime)
 
-release: ## static archives for linux on amd64 and arm64, with checksums, in dist/
-	build/release
+dist: ## static archives for linux and darwin on amd64 and arm64, with SBOMs and checksums, in dist/
+	build/dist
+
+dist-twice: ## proof that two builds of one commit give the same bytes (an empty cache: a quarter of an hour)
+	build/dist-twice
 
 demo: build ## see it at work on this machine, with nothing but Go
 	@bin/autoscale demo

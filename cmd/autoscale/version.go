@@ -5,8 +5,9 @@ import (
 	"runtime/debug"
 )
 
-// version is set by the release build; others tell the module's.
-var version string
+// version, commit and date (of the commit) are set by build/dist; other builds
+// tell what the Go toolchain knows of the module and the checkout.
+var version, commit, date string
 
 type versionCommand struct{}
 
@@ -17,21 +18,27 @@ func (versionCommand) Run(s streams) error {
 }
 
 func versionText() string {
-	text := version
+	text, revision, at := version, commit, date
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return text
-	}
-	if text == "" {
+	if ok && text == "" {
 		text = info.Main.Version
-	}
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			text += " commit " + s.Value[:min(12, len(s.Value))]
-		case "vcs.time":
-			text += " of " + s.Value
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				revision = s.Value[:min(12, len(s.Value))]
+			case "vcs.time":
+				at = s.Value
+			}
 		}
 	}
-	return text + " " + info.GoVersion
+	if revision != "" {
+		text += " commit " + revision
+	}
+	if at != "" {
+		text += " of " + at
+	}
+	if ok {
+		text += " " + info.GoVersion
+	}
+	return text
 }
