@@ -163,6 +163,7 @@ func Decide(p Policy, s State, o Observation) (Decision, State) {
 	if r.chosen != "" {
 		r.step(StageRecommend, r.From, EnoughLearned, "%s", r.chosen)
 	}
+	r.uncap(l, o)
 	r.calm()
 	r.learn(p, s, o, l, fresh)
 	r.observe(s, o, fresh)

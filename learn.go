@@ -196,7 +196,7 @@ func (l *Learned) pass(p Policy, all []setting, load load, live int, now time.Ti
 	for i := range l.Shadows {
 		s := &l.Shadows[i]
 		if known {
-			s.carry(p.SLO, rps, dt.Seconds(), l.At, load.verdict == Saturated, live)
+			s.carry(p.SLO, rps, dt.Seconds(), l.At, load.verdict == Saturated || p.SLO.capped(rps, live), live)
 		}
 		s.follow(p, all[i], growth, l.highest(at, max(all[i].hold, p.Cooldown)), rps, at, l.startup(), known)
 	}

@@ -171,6 +171,26 @@ func (r *run) adapt(s State) {
 	r.p = r.p.with(all[l.Choice], l.growth())
 }
 
+// cappedFrom is the share of the capacity of those that answer from which on a load
+// may be all that they manage, and not all that is asked of them.
+const cappedFrom = 0.97
+
+// capped reports whether a load may be all that the replicas manage.
+func (o SLO) capped(rps float64, live int) bool {
+	return rps > 0 && rps >= cappedFrom*o.Capacity*float64(live)
+}
+
+// uncap has a load that may be all that the replicas manage asked for as the plain
+// rule does, besides what was learned: by a little more at a time a service that
+// tells of completed requests alone would come out of an overload too late.
+func (r *run) uncap(l load, o Observation) {
+	if r.p.SLO == (SLO{}) || !r.p.SLO.capped(l.rps, ready(o)) {
+		return
+	}
+	r.p.Target = min(r.p.Target, plainShare*r.p.SLO.Capacity)
+	r.p.Tolerance = min(r.p.Tolerance, learnedTolerance)
+}
+
 // describe says in words what was chosen, and why.
 func (l *Learned) describe(p Policy, all []setting) string {
 	s, chosen, plain := all[l.Choice], l.Shadows[l.Choice], l.Shadows[0]

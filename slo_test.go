@@ -170,3 +170,27 @@ func TestSLOWithoutSoundMemoryIsPlain(t *testing.T) {
 		})
 	}
 }
+
+// A page that tells of completed requests alone shows no more than the replicas
+// manage: the count climbs out of an overload as fast as with the plain rule.
+func TestSLOClimbsOutOfAnOverload(t *testing.T) {
+	t.Parallel()
+	began := time.Unix(1_800_000_000, 0).UTC()
+	_, s := sloRun(t, sloPolicy(1), wave(), 1, began, nil)
+	if s.Learned.Choice == 0 {
+		t.Fatal("nothing was learned")
+	}
+	count := 4
+	at := s.At
+	for range 4 {
+		at.Time, at.Uptime = at.Time.Add(5*time.Second), at.Uptime+5*time.Second
+		d, next := autoscale.Decide(sloPolicy(1), s, autoscale.Observation{
+			At: at, Signal: "page", Current: count,
+			Reading: autoscale.Reading{Kind: autoscale.Gauge, Scope: autoscale.ScopeService, Samples: []autoscale.Sample{{Process: "page", Time: at.Time, Value: 50 * float64(count), Verdict: autoscale.OK}}},
+		})
+		if least := int(math.Ceil(float64(count) / 0.7)); d.To < least {
+			t.Fatalf("%d saturated replicas become %d, and with the plain rule %d: %s", count, d.To, least, d.Sentence())
+		}
+		s, count = next.Settle(d, at.Time, d.To, "v1", false), d.To
+	}
+}

@@ -16,7 +16,8 @@ import (
 // the simulator come to the same decisions, to the letter, on the same load.
 func TestDriversDecideAlike(t *testing.T) {
 	for name, change := range map[string]func(*Service){
-		"a counter": func(*Service) {},
+		"a counter":        func(*Service) {},
+		"settings learned": func(*Service) {},
 		"a gauge that is late": func(s *Service) {
 			s.Metrics = Metrics{Gauge: true, Window: time.Minute, Every: 15 * time.Second, Age: 7 * time.Second}
 		},
@@ -26,15 +27,19 @@ func TestDriversDecideAlike(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := service()
 			change(&s)
+			p := plain()
+			if name == "settings learned" {
+				p.SLO = autoscale.SLO{Violations: 0.01, Capacity: s.Capacity, ChangeCost: autoscale.DefaultChangeCost}
+			}
 			requests := ticks(t, Load{Linear: true, Noise: 0.05, Poisson: true, Seed: 1}, day(3))
-			daemon := byDaemon(t, s, requests)
+			daemon := byDaemon(t, s, p, requests)
 			first := daemon[0].At.Sub(Epoch()) // spread over the interval, by its name
-			simulated := bySimulator(t, s, first)
+			simulated := bySimulator(t, s, p, first)
 			if moves := slices.DeleteFunc(slices.Clone(daemon), func(d autoscale.Decision) bool { return d.To == d.From }); len(moves) < 5 || len(daemon) < 300 {
 				t.Fatalf("%d decisions, %d of them move: that shows little", len(daemon), len(moves))
 			}
 			compare(t, "daemon", daemon, "simulator", simulated)
-			compare(t, "one-shot", byOneShots(t, s, requests, first), "simulator", simulated)
+			compare(t, "one-shot", byOneShots(t, s, p, requests, first), "simulator", simulated)
 		})
 	}
 }
@@ -63,8 +68,8 @@ func asJSON(t *testing.T, v any) string {
 const interval = 15 * time.Second
 
 // bySimulator are the simulator's decisions.
-func bySimulator(t *testing.T, s Service, first time.Duration) (all []autoscale.Decision) {
-	c := ByPolicy("app", plain(), interval, 300)
+func bySimulator(t *testing.T, s Service, policy autoscale.Policy, first time.Duration) (all []autoscale.Decision) {
+	c := ByPolicy("app", policy, interval, 300)
 	c.First = first
 	c.Pilot.(*policyPilot).Decided = func(d autoscale.Decision) { all = append(all, d) }
 	if _, err := Run(t.Context(), Config{
@@ -115,11 +120,11 @@ func (f *file) Save(s autoscale.State) (err error) {
 func (f *file) Record(control.Report) error { return nil }
 
 // byOneShots are the decisions of runs that each are a process of their own.
-func byOneShots(t *testing.T, s Service, requests []float64, first time.Duration) (all []autoscale.Decision) {
+func byOneShots(t *testing.T, s Service, policy autoscale.Policy, requests []float64, first time.Duration) (all []autoscale.Decision) {
 	p := newClocked(s, requests)
 	state := &file{}
 	for now := Epoch().Add(first); p.pass(now); {
-		once := control.Controller{Policy: plain(), Source: p, Workload: p, Memory: state, Signal: "simulated"}
+		once := control.Controller{Policy: policy, Source: p, Workload: p, Memory: state, Signal: "simulated"}
 		report, err := once.Step(t.Context(), At(now))
 		if err != nil {
 			t.Fatal(err)
@@ -160,12 +165,12 @@ func (x *stepper) Pause(context.Context, *autoscale.Pause) error { return nil }
 func (x *stepper) Close() {}
 
 // byDaemon are the decisions of the daemon.
-func byDaemon(t *testing.T, s Service, requests []float64) (all []autoscale.Decision) {
+func byDaemon(t *testing.T, s Service, policy autoscale.Policy, requests []float64) (all []autoscale.Decision) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		p := newClocked(s, requests)
 		x := &stepper{plant: p, ended: stop}
-		x.Controller = control.Controller{Policy: plain(), Source: p, Workload: p, Memory: &memory{}, Signal: "simulated"}
+		x.Controller = control.Controller{Policy: policy, Source: p, Workload: p, Memory: &memory{}, Signal: "simulated"}
 		var d control.Daemon
 		d.Set([]control.Service{{Name: "app", Interval: interval, Open: func() control.Stepper { return x }}})
 		d.Run(ctx)
