@@ -170,7 +170,7 @@ func (p *program) certificates(ctx context.Context, client kubernetes.Interface)
 	}
 	c := &certificates{
 		client: client, apis: apis.ApiregistrationV1().APIServices(), namespace: p.namespace, service: p.service, life: p.certificateLife,
-		apiServices: []string{"v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io", "v1beta1.external.metrics.k8s.io"},
+		apiServices: []string{"v1beta1.custom.metrics.k8s.io", "v1beta2.custom.metrics.k8s.io"},
 		log:         p.log, serving: &serving{},
 	}
 	for {

@@ -93,6 +93,9 @@ func TestAdapterInstalls(t *testing.T) {
 	if !n.available(externalMetrics) {
 		t.Error("KEDA's API is not available any more")
 	}
+	if may := n.tryKubectl("auth", "can-i", "update", "apiservices/"+externalMetrics, "--as=system:serviceaccount:"+system+":autoscale-adapter").stdout; strings.TrimSpace(may) != "no" {
+		t.Errorf("it may change KEDA's API: %s", may)
+	}
 	if warned := n.tryKubectl("label", "--dry-run=server", "--overwrite", "namespace", system, "pod-security.kubernetes.io/enforce=restricted"); strings.Contains(warned.stderr, "Warning") {
 		t.Errorf("not restricted: %s", warned.stderr)
 	}
