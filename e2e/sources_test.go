@@ -344,6 +344,9 @@ scrape_configs:
 
 	p.autoscale("--prometheus-url="+server, "--prometheus-query=sum(", "--rps-target=40").want(1, "reading is malformed", "the server rejects the query", "unclosed left parenthesis")
 	p.autoscale("--prometheus-url="+server, "--prometheus-query=sum(up) / 0", "--rps-target=40").want(1, "reading is not-finite")
+	p.eventually("the replicas that went are forgotten", func() bool {
+		return strings.Contains(p.autoscale("--prometheus-url="+server, "--prometheus-query=count(up) == 1 and min(up) == 1", "--dry-run").out, "1 rps")
+	})
 	p.doctor("--prometheus-url="+server, query).wantCodes(t, "no-schedule")
 }
 
