@@ -5,10 +5,10 @@ SHELL := bash
 # fuzztime is how long each fuzz target runs under "make fuzz".
 fuzztime ?= 10m
 
-.PHONY: help build image check test test-all bench fuzz soak dist dist-twice demo demo-docker picture cluster
+.PHONY: help build image check test test-all bench fuzz soak dist deb test-packages dist-twice demo demo-docker picture cluster
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/autoscale for this machine
 	CGO_ENABLED=0 go build -trimpath -o bin/autoscale ./cmd/autoscale
@@ -49,6 +49,12 @@ fuzz: ## every fuzz target for fuzztime each
 
 dist: ## static archives for linux and darwin on amd64 and arm64, with SBOMs and checksums, in dist/
 	build/dist
+
+deb: dist ## Debian packages of them, in dist/
+	build/deb
+
+test-packages: ## the Debian package installed, upgraded and purged in a chroot (needs root and mmdebstrap)
+	build/deb-try
 
 dist-twice: ## proof that two builds of one commit give the same bytes (an empty cache: a quarter of an hour)
 	build/dist-twice
