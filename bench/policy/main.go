@@ -117,9 +117,9 @@ type outcome struct {
 
 // row is what one setting came to, by seed.
 type row struct {
-	peer                                string
-	target                              float64
-	cost, violated, changes, clairvoyed []float64
+	peer                    string
+	target                  float64
+	cost, violated, changes []float64
 }
 
 func (r *row) name() string { return fmt.Sprintf("%s %.2f", r.peer, r.target) }
