@@ -133,7 +133,9 @@ func TestAdapterPodFaults(t *testing.T) {
 		n.valued(4)
 		t.Logf("%s: counts again after %v", name, time.Since(began).Round(100*time.Millisecond))
 	}
-	if after := resident(t, c); after > before+64 {
+	after := resident(t, c)
+	t.Logf("figure: the adapter takes %d MB, and took %d before", after, before)
+	if after > before+64 {
 		t.Errorf("the adapter took %d MB before, and takes %d MB", before, after)
 	}
 	if n.replicas("app") != 4 {

@@ -3,6 +3,7 @@
 package kubernetes
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -24,8 +25,9 @@ func TestAdapterStep(t *testing.T) {
 	a := n.newAdapters()
 	a.start()
 	a.served()
-	// By itself an HPA adds no more than four pods in 15 s, which would be what is
-	// measured from the second step on.
+	// By itself an HPA adds no more than four pods in 15 s, which must not be what is
+	// measured. What is: an HPA that looks while a part of the step is seen raises by
+	// that part, and by the rest once the new pods have values.
 	n.apply(strings.Replace(quickHPA, "behavior: {", "behavior: {scaleUp: {policies: [{type: Pods, value: 100, periodSeconds: 1}]}, ", 1))
 	n.acts()
 	var took []time.Duration
@@ -34,7 +36,15 @@ func TestAdapterStep(t *testing.T) {
 		time.Sleep(time.Duration(len(took)%7) * 400 * time.Millisecond) // at any moment of both intervals
 		began := time.Now()
 		load.rps.Store(55)
-		n.eventually("six replicas", func() bool { return n.replicas("app") == 6 })
+		var path []string // of counts, and when they were first seen
+		last := 2
+		n.eventually("six replicas", func() bool {
+			if now := n.replicas("app"); now != last {
+				path, last = append(path, fmt.Sprintf("%d after %v", now, time.Since(began).Round(100*time.Millisecond))), now
+			}
+			return last == 6
+		})
+		t.Log(strings.Join(path, ", "))
 		took = append(took, time.Since(began))
 		load.rps.Store(15)
 	}

@@ -3,6 +3,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -39,8 +40,9 @@ const metricsLabel = "app=autoscale-e2e-metrics"
 // such APIs only once, so tests that use them must not run in parallel.
 type metrics struct {
 	*namespace
-	ca     string // the certificate, which signs itself
-	server *httptest.Server
+	service string // how its Service is called, where it is not "metrics"
+	ca      string // the certificate, which signs itself
+	server  *httptest.Server
 
 	mu     sync.Mutex
 	failed int                          // the status that answers everything, if not 0
@@ -84,7 +86,7 @@ func (m *metrics) certificate() tls.Certificate {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		DNSNames: []string{"metrics." + m.name + ".svc"}, IsCA: true, BasicConstraintsValid: true,
+		DNSNames: []string{cmp.Or(m.service, "metrics") + "." + m.name + ".svc"}, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
